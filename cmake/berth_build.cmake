@@ -1,0 +1,68 @@
+# How every target of berth is compiled: language level, warnings, visibility, launcher and linker.
+set(CMAKE_CXX_STANDARD 20)
+set(CMAKE_CXX_STANDARD_REQUIRED ON)
+set(CMAKE_CXX_EXTENSIONS OFF)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+set(CMAKE_CXX_VISIBILITY_PRESET hidden)
+set(CMAKE_VISIBILITY_INLINES_HIDDEN ON)
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+if(NOT CMAKE_BUILD_TYPE)
+  set(CMAKE_BUILD_TYPE RelWithDebInfo)
+endif()
+
+find_program(BERTH_CCACHE ccache)
+if(BERTH_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${BERTH_CCACHE})
+endif()
+find_program(BERTH_MOLD mold)
+if(BERTH_MOLD)
+  add_link_options(-fuse-ld=mold)
+endif()
+
+include(GNUInstallDirs)
+
+# berth_library(NAME [SOURCES ...] [DEPENDS ...]): one folder of the house as a static, position-independent library.
+# It sees the root of the tree ("runtime/base/x.hpp") and the public headers (<berth/x.hpp>), nothing else.
+function(berth_library name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS;PRIVATE_DEPENDS" ${ARGN})
+  if(arg_SOURCES)
+    add_library(${name} STATIC ${arg_SOURCES})
+    target_link_libraries(${name} PUBLIC ${arg_DEPENDS} PRIVATE ${arg_PRIVATE_DEPENDS})
+    target_include_directories(${name} PUBLIC ${PROJECT_SOURCE_DIR}
+      ${PROJECT_SOURCE_DIR}/runtime/include ${PROJECT_SOURCE_DIR}/gpu/include)
+    berth_warnings(${name})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE ${arg_DEPENDS})
+    target_include_directories(${name} INTERFACE ${PROJECT_SOURCE_DIR}
+      ${PROJECT_SOURCE_DIR}/runtime/include ${PROJECT_SOURCE_DIR}/gpu/include)
+  endif()
+endfunction()
+
+function(berth_warnings target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Wshadow=local
+    $<$<CXX_COMPILER_ID:Clang>:-Wno-undefined-var-template>)
+endfunction()
+
+# berth_program(NAME SOURCES ... DEPENDS ...): an executable of ours.
+function(berth_program name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPENDS})
+  berth_warnings(${name})
+endfunction()
+
+# berth_test(FOLDER UNIT DEPENDS ... [SOURCES ...] [LABELS ...]): tests/FOLDER/UNIT_test.cpp as one gtest program.
+function(berth_test folder unit)
+  cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
+  string(REPLACE "/" "_" flat ${folder})
+  set(name ${flat}_${unit}_test)
+  add_executable(${name} ${PROJECT_SOURCE_DIR}/tests/${folder}/${unit}_test.cpp ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPENDS} GTest::gmock GTest::gtest_main)
+  berth_warnings(${name})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 120)
+  endif()
+  add_test(NAME ${name} COMMAND ${name})
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS};${flat}")
+endfunction()
