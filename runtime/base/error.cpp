@@ -1,6 +1,5 @@
-#include <berth/error.hpp>
-
 #include <array>
+#include <berth/error.hpp>
 
 namespace berth {
 namespace {
@@ -53,7 +52,8 @@ std::string error_info::to_string() const {
   std::string text(berth::to_string(kind));
   if (!code.empty()) text += " (" + code + ")";
   text += ": " + message;
-  for (const auto& line : trail) text += "\n  " + line;
+  for (const auto& line : trail)
+    text += "\n  " + line;
   return text;
 }
 

@@ -1,11 +1,11 @@
 #include <berth/error.hpp>
-
 #include <gtest/gtest.h>
 
 namespace {
 
 TEST(error, keeps_kind_code_message_and_trail_in_its_text) {
-  auto why = berth::fail(berth::kind::missing, "no_such_name", "no name 'a/b'").at("while resolving a/b@prod");
+  auto why = berth::fail(berth::kind::missing, "no_such_name", "no name 'a/b'")
+                 .at("while resolving a/b@prod");
   EXPECT_EQ(why.to_string(), "missing (no_such_name): no name 'a/b'\n  while resolving a/b@prod");
 }
 

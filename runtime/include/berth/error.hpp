@@ -51,9 +51,10 @@ struct BERTH_API error_info {
   std::string code;
   std::string message;
   std::vector<std::string> trail;
-  std::uint32_t retry_after_ms = 0;  ///< with `overloaded`: milliseconds before a retry is worth trying
-  std::string detail;                ///< encoded payload of a `berth::failure`; empty for none
-  std::string detail_type;           ///< wire shape of `detail`
+  std::uint32_t retry_after_ms =
+      0;                    ///< with `overloaded`: milliseconds before a retry is worth trying
+  std::string detail;       ///< encoded payload of a `berth::failure`; empty for none
+  std::string detail_type;  ///< wire shape of `detail`
 
   /// Adds one line of trail ("while placing lab/whisper") and returns itself, for use in a return statement.
   error_info&& at(std::string line) &&;
@@ -70,10 +71,15 @@ struct BERTH_API error_info {
 class BERTH_API error : public std::exception {
  public:
   explicit error(error_info info);
+
   [[nodiscard]] const char* what() const noexcept override { return text_.c_str(); }
+
   [[nodiscard]] berth::kind kind() const noexcept { return info_.kind; }
+
   [[nodiscard]] const std::string& code() const noexcept { return info_.code; }
+
   [[nodiscard]] const std::string& message() const noexcept { return info_.message; }
+
   [[nodiscard]] const error_info& info() const noexcept { return info_; }
 
  private:
@@ -86,27 +92,43 @@ template <class T>
 class [[nodiscard]] result {
  public:
   using value_type = T;
-  result(T value) : state_(std::in_place_index<0>, std::move(value)) {}              // NOLINT(google-explicit-constructor)
-  result(error_info why) : state_(std::in_place_index<1>, std::move(why)) {}         // NOLINT(google-explicit-constructor)
+
+  result(T value)
+      : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT(google-explicit-constructor)
+
+  result(error_info why)
+      : state_(std::in_place_index<1>, std::move(why)) {}  // NOLINT(google-explicit-constructor)
 
   [[nodiscard]] bool has_value() const noexcept { return state_.index() == 0; }
+
   explicit operator bool() const noexcept { return has_value(); }
+
   [[nodiscard]] T& operator*() & noexcept { return *std::get_if<0>(&state_); }
+
   [[nodiscard]] const T& operator*() const& noexcept { return *std::get_if<0>(&state_); }
+
   [[nodiscard]] T&& operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
+
   [[nodiscard]] T* operator->() noexcept { return std::get_if<0>(&state_); }
+
   [[nodiscard]] const T* operator->() const noexcept { return std::get_if<0>(&state_); }
+
   [[nodiscard]] error_info& error() & noexcept { return *std::get_if<1>(&state_); }
+
   [[nodiscard]] const error_info& error() const& noexcept { return *std::get_if<1>(&state_); }
+
   [[nodiscard]] error_info&& error() && noexcept { return std::move(*std::get_if<1>(&state_)); }
+
   [[nodiscard]] T& value() & {
     if (!has_value()) throw berth::error(error());
     return **this;
   }
+
   [[nodiscard]] const T& value() const& {
     if (!has_value()) throw berth::error(error());
     return **this;
   }
+
   [[nodiscard]] T&& value() && {
     if (!has_value()) throw berth::error(std::move(*this).error());
     return *std::move(*this);
@@ -122,12 +144,19 @@ class [[nodiscard]] result<void> {
  public:
   using value_type = void;
   result() = default;
+
   result(error_info why) : why_(std::move(why)) {}  // NOLINT(google-explicit-constructor)
+
   [[nodiscard]] bool has_value() const noexcept { return !why_.has_value(); }
+
   explicit operator bool() const noexcept { return has_value(); }
+
   [[nodiscard]] error_info& error() & noexcept { return *why_; }
+
   [[nodiscard]] const error_info& error() const& noexcept { return *why_; }
+
   [[nodiscard]] error_info&& error() && noexcept { return *std::move(why_); }
+
   void value() const {
     if (why_) throw berth::error(*why_);
   }
