@@ -53,6 +53,7 @@ function(berth_program name)
 endfunction()
 
 # berth_test(FOLDER UNIT DEPENDS ... [SOURCES ...] [LABELS ...]): tests/FOLDER/UNIT_test.cpp as one gtest program.
+# The label `decoder` marks tests that read bytes of strangers: they run under the address sanitizer as well.
 function(berth_test folder unit)
   cmake_parse_arguments(arg "" "TIMEOUT" "SOURCES;DEPENDS;LABELS" ${ARGN})
   string(REPLACE "/" "_" flat ${folder})
@@ -65,4 +66,7 @@ function(berth_test folder unit)
   endif()
   add_test(NAME ${name} COMMAND ${name})
   set_tests_properties(${name} PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS};${flat}")
+  if("decoder" IN_LIST arg_LABELS)
+    add_dependencies(decoders ${name})
+  endif()
 endfunction()
