@@ -1,0 +1,195 @@
+#pragma once
+// The C boundary between a module and the process that hosts it.
+//
+// A module is compiled by whoever wrote it, with their compiler, flags and patch version of berth; the worker was
+// compiled by us. So nothing but plain structs and function pointers crosses here: no exception, no std type, no
+// ownership that the other side's allocator would have to end. One C entry, `berth_module_v0`, hands over the table
+// of exports; everything else is reached from it. The version in the entry's name and in the ELF note
+// (`.note.berth`) changes whenever a layout below changes.
+//
+// Arguments and results are hot blocks (docs/protocol.md) of the signature the entry declares. Data of 64 KiB and
+// more lies outside the block, as externals. A thunk decodes, calls, encodes; it never throws across this boundary.
+
+#include <cstdint>
+
+extern "C" {
+
+/// Bytes or UTF-8 text of whoever made them; not terminated, borrowed for the call that passes it.
+struct berth_text {
+  const char* data;
+  std::uint64_t size;
+};
+
+/// One payload outside the block, read side.
+struct berth_external {
+  const void* data;
+  std::uint64_t size;
+};
+
+/// An encoded value as its reader sees it. The block is 8-aligned and private to the reader (copied before it is
+/// looked at); externals may be shared memory, so lengths come from the block only.
+struct berth_view {
+  const void* block;
+  std::uint64_t size;
+  const berth_external* externals;
+  std::uint32_t count;
+  std::uint32_t reserved;
+};
+
+/// One payload outside the block, write side. In: where the data lies now and its size. Out: where it must lie; the
+/// writer copies unless both are the same (memory that can travel as it is).
+struct berth_payload {
+  void* data;
+  std::uint64_t size;
+};
+
+/// What a function or the codec said instead of a result. `kind` is a `berth::kind`.
+struct berth_failure {
+  std::uint8_t kind;
+  std::uint8_t reserved[3];
+  std::uint32_t retry_after_ms;
+  berth_text code;
+  berth_text message;
+  berth_text trail;        ///< lines, separated by '\n'
+  berth_text detail;       ///< encoded payload of a `berth::failure`; empty for none
+  berth_text detail_type;  ///< its wire shape, printed
+};
+
+/// Takes one value or one failure from a thunk; made by the host, used on the thread that called the thunk.
+struct berth_sink {
+  void* context;
+  /// Room for a block of `size` bytes (8-aligned, not cleared) and `count` payloads, whose `data` it may replace.
+  /// At most once a value. Null: no room; the host has noted why and the thunk gives up.
+  void* (*reserve)(void* context, std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  /// Instead of, or after, `reserve`; the host copies what it keeps.
+  void (*fail)(void* context, const berth_failure* why);
+};
+
+/// A stream that the caller sends: one per stream parameter, in parameter order.
+struct berth_source {
+  void* context;
+  /// Waits for the next item. 1: `*item` is valid until the next pull; 0: the stream has ended; -1: the link broke or
+  /// the call was cancelled, said through `why` (valid until the next pull).
+  int (*pull)(void* context, berth_view* item, berth_failure* why);
+};
+
+/// What one call brings. It stays valid until `invoke` returned, or for a stream until `close`: views into the frame
+/// live as long as the function that was given them.
+struct berth_call {
+  const berth_view* arguments;
+  const berth_source* sources;
+  std::uint32_t source_count;
+  std::uint32_t reserved;
+};
+
+/// One bound argument: a block that holds a single value of the parameter's shape. Valid until the replica ends.
+struct berth_bound {
+  std::uint32_t parameter;  ///< index in the full signature
+  std::uint32_t reserved;
+  berth_view value;
+};
+
+enum berth_flags : std::uint32_t {
+  berth_flag_idempotent = 1,
+  berth_flag_stream = 2,  ///< results come from open/next/close, `invoke` is null
+  berth_flag_class = 4,   ///< on an export: `construct` and `destroy` are there
+  berth_flag_sent = 8,    ///< has no symbol; found by the offset of its thunk
+};
+
+enum berth_outcome : int {
+  berth_failed = -1,  ///< the sink heard why
+  berth_ended = 0,    ///< of a stream
+  berth_done = 1,     ///< the sink holds a value
+};
+
+/// A function or a method. `state` is what `bind` returned, or for a method the instance that `construct` returned.
+struct berth_function {
+  berth_text name;
+  berth_text signature;  ///< encoded `berth::signature` of all parameters, bound ones included
+  std::uint32_t flags;
+  std::uint32_t parameter_count;
+  std::uint32_t source_count;
+  std::uint32_t reserved;
+  /// Decodes bound arguments once; calls then bring the other parameters only. Null on failure. Null for methods.
+  void* (*bind)(const berth_bound* bound, std::uint32_t count, const berth_sink* sink);
+  void (*unbind)(void* state);
+  int (*invoke)(void* state, const berth_call* call, const berth_sink* sink);
+  /// Starts a stream: returns its generator, or null after a failure. Nothing of the function's body has run yet.
+  void* (*open)(void* state, const berth_call* call, const berth_sink* sink);
+  int (*next)(void* generator, const berth_sink* sink);
+  void (*close)(void* generator);
+};
+
+/// An exported function (one element in `functions`) or class (its methods).
+struct berth_export {
+  berth_text symbol;
+  std::uint32_t flags;
+  std::uint32_t concurrency;  ///< calls a replica may run at once
+  berth_text constructor;     ///< encoded signature of the constructor; empty for functions
+  const berth_function* functions;
+  std::uint32_t function_count;
+  std::uint32_t reserved;
+  /// All parameters of the constructor are bound. Null on failure. Runs once a replica.
+  void* (*construct)(const berth_bound* bound, std::uint32_t count, const berth_sink* sink);
+  void (*destroy)(void* instance);
+};
+
+/// What `berth::here()` tells of the call that runs on this thread. Valid until that call ends.
+struct berth_here {
+  std::uint32_t size;  ///< of this struct as the host knows it; fields beyond it are absent
+  std::uint32_t caller_uid;
+  std::int64_t caller_pid;
+  berth_text caller_program;
+  berth_text caller_version;  ///< "name@7" when the caller is a worker; else empty
+  berth_text self;            ///< "name@7" of the version that runs
+  std::uint64_t call_id;
+  std::uint64_t deadline_ns;  ///< CLOCK_MONOTONIC; 0 for none
+  const std::uint32_t* stop;  ///< becomes 1; read atomically
+};
+
+/// What the host does for module code. Every function is for the calling thread's running call, and does nothing
+/// (or returns null) outside one.
+struct berth_host {
+  std::uint32_t size;  ///< of this struct as the host knows it; fields beyond it are absent
+  std::uint32_t abi;
+  const berth_here* (*here)();
+  void (*progress)(double fraction, berth_text message);
+  void (*metric)(berth_text name, double value);
+};
+
+/// The table of a module. Lives as long as the process; made once, on the first call of the entry.
+struct berth_module {
+  std::uint32_t size;  ///< of this struct as the module knows it
+  std::uint32_t abi;
+  const berth_export* exports;
+  std::uint32_t export_count;
+  std::uint32_t reserved;
+  /// Runs the health hooks in order; null when there is none.
+  int (*health)(const berth_sink* sink);
+  berth_text
+      problem;  ///< why the table is unusable (two exports of one symbol); empty when it is fine
+};
+
+/// The entry's type; its symbol is `berth_module_v0`.
+using berth_module_entry = const berth_module* (*)(const berth_host* host);
+
+}  // extern "C"
+
+namespace berth::abi {
+
+inline constexpr std::uint32_t version = 0;
+inline constexpr const char* entry_symbol = "berth_module_v0";
+inline constexpr const char* note_section = ".note.berth";
+inline constexpr std::uint32_t note_type = 1;
+
+/// The descriptor of the ELF note: what has to fit before a module's code may run. Texts are zero-padded.
+struct stamp {
+  std::uint32_t abi = version;
+  std::uint32_t pointer_bytes = sizeof(void*);
+  char compiler[56] = {};  ///< "gcc 12.2.0", "clang 14.0.6"
+  char library[32] = {};   ///< C++ library and the string ABI: "libstdc++ cxx11", "libstdc++ old"
+};
+
+static_assert(sizeof(stamp) == 96);
+
+}  // namespace berth::abi
