@@ -5,7 +5,8 @@
 // compiled by us. So nothing but plain structs and function pointers crosses here: no exception, no std type, no
 // ownership that the other side's allocator would have to end. One C entry, `berth_module_v0`, hands over the table
 // of exports; everything else is reached from it. The version in the entry's name and in the ELF note
-// (`.note.berth`) changes whenever a layout below changes.
+// (`.note.berth`) changes whenever a layout below changes. What a running function asks of its host
+// (`berth::here()`) needs no table: modules and hosts link one libberth.
 //
 // Arguments and results are hot blocks (docs/protocol.md) of the signature the entry declares. Data of 64 KiB and
 // more lies outside the block, as externals. A thunk decodes, calls, encodes; it never throws across this boundary.
@@ -134,29 +135,6 @@ struct berth_export {
   void (*destroy)(void* instance);
 };
 
-/// What `berth::here()` tells of the call that runs on this thread. Valid until that call ends.
-struct berth_here {
-  std::uint32_t size;  ///< of this struct as the host knows it; fields beyond it are absent
-  std::uint32_t caller_uid;
-  std::int64_t caller_pid;
-  berth_text caller_program;
-  berth_text caller_version;  ///< "name@7" when the caller is a worker; else empty
-  berth_text self;            ///< "name@7" of the version that runs
-  std::uint64_t call_id;
-  std::uint64_t deadline_ns;  ///< CLOCK_MONOTONIC; 0 for none
-  const std::uint32_t* stop;  ///< becomes 1; read atomically
-};
-
-/// What the host does for module code. Every function is for the calling thread's running call, and does nothing
-/// (or returns null) outside one.
-struct berth_host {
-  std::uint32_t size;  ///< of this struct as the host knows it; fields beyond it are absent
-  std::uint32_t abi;
-  const berth_here* (*here)();
-  void (*progress)(double fraction, berth_text message);
-  void (*metric)(berth_text name, double value);
-};
-
 /// The table of a module. Lives as long as the process; made once, on the first call of the entry.
 struct berth_module {
   std::uint32_t size;  ///< of this struct as the module knows it
@@ -171,7 +149,7 @@ struct berth_module {
 };
 
 /// The entry's type; its symbol is `berth_module_v0`.
-using berth_module_entry = const berth_module* (*)(const berth_host* host);
+using berth_module_entry = const berth_module* (*)();
 
 }  // extern "C"
 
