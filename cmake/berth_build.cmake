@@ -40,7 +40,7 @@ function(berth_library name)
 endfunction()
 
 function(berth_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Wshadow=local
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wnon-virtual-dtor -Wshadow=local -Wno-dangling-else -Wno-dangling-else
     $<$<CXX_COMPILER_ID:Clang>:-Wno-undefined-var-template>)
 endfunction()
 
