@@ -44,6 +44,10 @@ struct resolve {
   std::string ref;
   bool follow = false;
   std::uint32_t wait_ms = 10000;
+  std::string method;  ///< of a class; empty for a function
+  std::string
+      signature;  ///< encoded `berth::signature` the caller bound with; empty: whatever there is. While the
+                  ///< link lives and `follow` is set, no unforced flip may break it
 };
 
 struct route {
@@ -52,6 +56,23 @@ struct route {
   std::uint64_t revision = 0;  ///< of the tag: goes into each call's header
   std::uint32_t tag_slot = 0;  ///< index of the tag's gate in the worker page
   std::vector<served> versions;
+  std::string
+      layout;  ///< buckets of the versions, "0-9500:7,9500-10000:8" (registry/split.hpp); empty when pinned
+};
+
+/// What became of a call whose worker went away: read from the worker's ledger, which outlives it. Waits (bounded) for
+/// the supervisor to say how the worker ended. `link` is the id that the worker gave in its bind reply.
+struct fate {
+  std::string target;
+  std::uint64_t link = 0;
+  std::uint64_t call = 0;
+};
+
+struct fated {
+  std::string fate;    ///< "not_started", "started", "finished" or "unknown"
+  bool ended = false;  ///< the worker is known to have ended
+  std::string
+      death;  ///< how: signal or exit code, version, pid and the last log lines, as a sentence for people
 };
 
 /// Which of these content digests the head does not hold yet.

@@ -1,7 +1,6 @@
 #pragma once
 // here(): what a running function can know of the call it serves, and tell its caller meanwhile.
 
-#include <berth/abi.hpp>
 #include <berth/error.hpp>
 #include <chrono>
 #include <cstdint>
@@ -9,6 +8,9 @@
 #include <string_view>
 
 namespace berth {
+namespace detail {
+struct running_call;  // runtime/worker
+}
 
 /// Who called, as the kernel says it, never as the caller claims.
 struct caller_info {
@@ -21,7 +23,7 @@ struct caller_info {
 /// The call that this thread is running. A view, valid until that call ends.
 class BERTH_API this_call {
  public:
-  explicit this_call(const berth_here* call) noexcept;
+  explicit this_call(const detail::running_call* call) noexcept;
 
   /// Who called.
   caller_info caller;
@@ -49,7 +51,7 @@ class BERTH_API this_call {
   [[nodiscard]] bool running() const noexcept { return call_ != nullptr; }
 
  private:
-  const berth_here* call_;
+  const detail::running_call* call_;
 };
 
 /// The call this thread runs. Outside a call: an empty caller, no deadline, never stopped, and reports go nowhere.
