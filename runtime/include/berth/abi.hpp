@@ -170,4 +170,45 @@ struct stamp {
 
 static_assert(sizeof(stamp) == 96);
 
+/// The stamp of the code that includes this header, made by the compiler that compiles it.
+[[nodiscard]] consteval stamp own_stamp() {
+  stamp s;
+#define BERTH_TEXT_OF(x) #x
+#define BERTH_VERSION_TEXT(name, major, minor, patch) \
+  name " " BERTH_TEXT_OF(major) "." BERTH_TEXT_OF(minor) "." BERTH_TEXT_OF(patch)
+#if defined(__clang__)
+  constexpr char compiler[] =
+      BERTH_VERSION_TEXT("clang", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#else
+  constexpr char compiler[] =
+      BERTH_VERSION_TEXT("gcc", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+#undef BERTH_VERSION_TEXT
+#undef BERTH_TEXT_OF
+#if defined(_LIBCPP_VERSION)
+  constexpr char library[] = "libc++";
+#elif defined(_GLIBCXX_USE_CXX11_ABI) && _GLIBCXX_USE_CXX11_ABI
+  constexpr char library[] = "libstdc++ cxx11";
+#else
+  constexpr char library[] = "libstdc++ old";
+#endif
+  static_assert(sizeof compiler <= sizeof s.compiler && sizeof library <= sizeof s.library);
+  for (unsigned i = 0; i < sizeof compiler; ++i)
+    s.compiler[i] = compiler[i];
+  for (unsigned i = 0; i < sizeof library; ++i)
+    s.library[i] = library[i];
+  return s;
+}
+
+/// A whole ELF note as it lies in the file.
+struct note {
+  std::uint32_t name_size = 6;
+  std::uint32_t body_size = sizeof(stamp);
+  std::uint32_t type = note_type;
+  char name[8] = {'b', 'e', 'r', 't', 'h'};
+  stamp body = own_stamp();
+};
+
+static_assert(sizeof(note) == 20 + sizeof(stamp));
+
 }  // namespace berth::abi
