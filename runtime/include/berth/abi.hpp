@@ -21,10 +21,13 @@ struct berth_text {
   std::uint64_t size;
 };
 
-/// One payload outside the block, read side.
+/// One payload outside the block. `owner`, when there is one, points to a `std::shared_ptr<berth::memory>` whose copy
+/// keeps `data` alive; without one `data` is borrowed for the call that passes it. (It is the one C++ type that
+/// crosses: both sides have it from the same libberth, and the stamp holds them to one C++ library.)
 struct berth_external {
   const void* data;
   std::uint64_t size;
+  const void* owner;
 };
 
 /// An encoded value as its reader sees it. The block is 8-aligned and private to the reader (copied before it is
@@ -35,13 +38,6 @@ struct berth_view {
   const berth_external* externals;
   std::uint32_t count;
   std::uint32_t reserved;
-};
-
-/// One payload outside the block, write side. In: where the data lies now and its size. Out: where it must lie; the
-/// writer copies unless both are the same (memory that can travel as it is).
-struct berth_payload {
-  void* data;
-  std::uint64_t size;
 };
 
 /// What a function or the codec said instead of a result. `kind` is a `berth::kind`.
@@ -59,9 +55,13 @@ struct berth_failure {
 /// Takes one value or one failure from a thunk; made by the host, used on the thread that called the thunk.
 struct berth_sink {
   void* context;
-  /// Room for a block of `size` bytes (8-aligned, not cleared) and `count` payloads, whose `data` it may replace.
-  /// At most once a value. Null: no room; the host has noted why and the thunk gives up.
-  void* (*reserve)(void* context, std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  /// Room for a block of `size` bytes (8-aligned, not cleared), which the thunk fills before it returns. The host
+  /// copies the externals, or keeps their owners, before this returns. At most once a value. Null: no room; the host
+  /// has noted why and the thunk gives up.
+  void* (*reserve)(void* context,
+                   std::uint64_t size,
+                   const berth_external* externals,
+                   std::uint32_t count);
   /// Instead of, or after, `reserve`; the host copies what it keeps.
   void (*fail)(void* context, const berth_failure* why);
 };
