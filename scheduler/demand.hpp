@@ -95,8 +95,7 @@ struct demand {
   std::optional<gang_wish> gang;
   std::optional<affinity_wish> affinity;
   std::optional<spread_wish> spread;
-  std::vector<std::string>
-      artifacts;  ///< digests; nodes that hold more of them are preferred among equals
+  std::vector<std::string> artifacts;  ///< digests; nodes that hold all of them are tried first
 
   std::string team;
   std::int32_t priority = 0;  ///< larger is more urgent

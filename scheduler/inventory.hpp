@@ -16,7 +16,6 @@
 #include "scheduler/demand.hpp"
 #include "scheduler/placement.hpp"
 
-#include <array>
 #include <berth/error.hpp>
 #include <cstdint>
 #include <map>
@@ -106,10 +105,10 @@ class inventory {
 
   [[nodiscard]] std::optional<node_id> find(std::string_view name) const;
 
-  [[nodiscard]] const std::string& name(node_id node) const { return facts_[node]->name; }
+  [[nodiscard]] const std::string& name(node_id node) const { return directory_->facts[node].name; }
 
   [[nodiscard]] const std::map<std::string, std::string>& labels(node_id node) const {
-    return facts_[node]->labels;
+    return directory_->facts[node].labels;
   }
 
   [[nodiscard]] node_condition condition(node_id node) const noexcept {
@@ -124,14 +123,14 @@ class inventory {
   [[nodiscard]] const node_row& row(node_id node) const noexcept { return rows_[node]; }
 
   [[nodiscard]] const node_kind& kind(node_id node) const noexcept {
-    return *kinds_[rows_[node].kind];
+    return directory_->kinds[rows_[node].kind];
   }
 
   [[nodiscard]] const node_kind& kind_at(std::uint16_t kind) const noexcept {
-    return *kinds_[kind];
+    return directory_->kinds[kind];
   }
 
-  [[nodiscard]] std::size_t kinds() const noexcept { return kinds_.size(); }
+  [[nodiscard]] std::size_t kinds() const noexcept { return directory_->kinds.size(); }
 
   /// Milli left per device; 0 for a device that is sick.
   [[nodiscard]] std::span<const std::uint16_t> milli(node_id node) const noexcept {
@@ -153,7 +152,9 @@ class inventory {
   // --- names interned -------------------------------------------------------------------------------------------
 
   /// The device models of the cluster, by model id.
-  [[nodiscard]] const std::vector<std::string>& models() const noexcept { return models_; }
+  [[nodiscard]] const std::vector<std::string>& models() const noexcept {
+    return directory_->models;
+  }
 
   /// Bit set of the named models; unknown names have no bit. Empty input: every bit.
   [[nodiscard]] std::uint64_t model_mask(std::span<const std::string> names) const;
@@ -161,9 +162,9 @@ class inventory {
   /// label is a domain of its own. "node" is always a key. Cost: O(1) for node, rack, zone; a lookup otherwise.
   [[nodiscard]] std::uint32_t domain(node_id node, std::string_view key) const;
 
-  [[nodiscard]] std::uint32_t rack(node_id node) const noexcept { return rack_[node]; }
+  [[nodiscard]] std::uint32_t rack(node_id node) const noexcept { return directory_->rack[node]; }
 
-  [[nodiscard]] std::uint32_t zone(node_id node) const noexcept { return zone_[node]; }
+  [[nodiscard]] std::uint32_t zone(node_id node) const noexcept { return directory_->zone[node]; }
 
   /// Modules and artifacts a node holds, by digest.
   void set_holds(node_id node, std::string digest, bool holds);
@@ -182,6 +183,9 @@ class inventory {
   [[nodiscard]] std::optional<placement> held(claim of) const;
 
   [[nodiscard]] std::size_t claims() const noexcept { return live_claims_; }
+  /// Calls `visit(claim, slot, need)` for every slot held on a node. Cost: O(slots there).
+  template <class Visit>
+  void each_on(node_id node, Visit&& visit) const;
 
   // --- changes --------------------------------------------------------------------------------------------------
 
@@ -196,57 +200,87 @@ class inventory {
   void changed_since(std::uint64_t since, Visit&& visit) const;
 
  private:
-  struct facts {
+  static constexpr std::uint32_t none = 0xFFFFFFFFU;
+
+  struct node_facts {
     std::string name;
     std::map<std::string, std::string> labels;
   };
 
-  /// One slot of a claim in the slab; `next` chains the slots of a gang in rank order.
+  /// What changes only when nodes join or artifacts move: shared between copies until one of them changes it.
+  struct directory {
+    std::vector<node_facts> facts;
+    std::unordered_map<std::string, node_id> by_name;
+    std::vector<node_kind> kinds;
+    std::vector<std::string> models;
+    std::vector<std::uint32_t> rack;
+    std::vector<std::uint32_t> zone;
+    std::map<std::string, std::map<std::string, std::uint32_t>, std::less<>> domains;
+    std::map<std::string, std::vector<node_id>, std::less<>> holders;  ///< by digest, ascending
+  };
+
+  /// One slot of a claim in the slab. `next` chains the slots of a claim in rank order, `node_next` and `node_back`
+  /// the slots of a node. The epoch is odd exactly while the slot is the head of a live claim.
   struct held_slot {
-    node_id node = 0;
-    std::uint32_t need = 0;
     std::uint64_t devices = 0;
-    std::uint32_t next = 0;
+    node_id node = 0;
+    std::uint32_t need_number = 0;
+    std::uint32_t head = none;
+    std::uint32_t next = none;
+    std::uint32_t node_next = none;
+    std::uint32_t node_back = none;
     std::uint32_t epoch = 0;
   };
 
-  result<std::uint16_t> intern_kind(const node_spec& spec);
-  std::uint32_t intern_need(const need& each);
+  struct counted_need {
+    need each;
+    std::uint32_t slots = 0;
+  };
+
+  directory& own_directory();
+  result<std::uint16_t> intern_kind(directory& in, const node_spec& spec);
+  result<std::uint32_t> take_all(const placement& placed);
+  std::uint32_t chain(const placement& placed);
+  void own(std::uint32_t from, std::uint32_t head);
+  std::uint32_t intern_need(const need& each, std::uint32_t slots);
+  void forget_need(std::uint32_t number);
   [[nodiscard]] bool fits(const slot& wanted, const need& each) const;
   void take(const slot& wanted, const need& each);
-  void give(const held_slot& held, const need& each);
+  void give(const slot& held, const need& each);
   void touch(node_id node);
-  result<std::uint32_t> take_all(const placement& placed);
   std::uint32_t new_slot();
-  void drop_chain(std::uint32_t head);
+  void free_slot(std::uint32_t at);
   [[nodiscard]] bool current(claim of) const;
 
+  std::shared_ptr<directory> directory_;
   std::vector<node_row> rows_;
   std::vector<std::uint16_t> milli_;
   std::vector<std::uint32_t> memory_;
-  std::vector<std::shared_ptr<const facts>> facts_;
-  std::vector<std::shared_ptr<const node_kind>> kinds_;
-  std::vector<std::string> models_;
-  std::vector<std::uint32_t> rack_;
-  std::vector<std::uint32_t> zone_;
-  std::map<std::string, std::map<std::string, std::uint32_t>, std::less<>> domain_numbers_;
-  std::shared_ptr<std::unordered_map<std::string, node_id>> by_name_;
-  std::map<std::string, std::vector<node_id>, std::less<>> holders_;
   /// True milli left of sick devices, by index in the device tables; `milli_` holds 0 for them.
   std::unordered_map<std::uint32_t, std::uint16_t> sick_;
 
-  std::vector<need> needs_;
+  std::vector<counted_need> needs_;
+  std::vector<std::uint32_t> free_needs_;
   std::unordered_map<need, std::uint32_t, need_hash> need_numbers_;
   std::vector<held_slot> slots_;
+  std::vector<std::uint32_t> first_on_;  ///< per node: first slot there
   std::uint32_t free_slot_ = none;
   std::size_t live_claims_ = 0;
-  static constexpr std::uint32_t none = 0xFFFFFFFFU;
 
   std::uint64_t revision_ = 0;
   std::uint64_t identity_ = 0;
   std::vector<std::uint64_t> changed_at_;  ///< revision of each node's last change
   std::vector<node_id> journal_;           ///< ring: journal_[r & mask] changed at revision r
 };
+
+template <class Visit>
+void inventory::each_on(node_id node, Visit&& visit) const {
+  for (auto at = first_on_[node]; at != none; at = slots_[at].node_next) {
+    const auto& held = slots_[at];
+    visit(claim{held.head, slots_[held.head].epoch}, slot{held.node, held.devices},
+          needs_[held.need_number].each);
+  }
+}
 
 template <class Visit>
 void inventory::changed_since(std::uint64_t since, Visit&& visit) const {

@@ -114,6 +114,9 @@ struct fit_report {
 /// Whether the demand would fit these nodes if all were empty, healthy and taken back from drain.
 [[nodiscard]] bool fits_idle(const inventory& nodes, policy& by, const demand& wanted);
 
+/// Fills `within` and `mb_per_s_min` of a placement from the nodes its ranks name. Cost: O(devices squared) per node.
+void measure(const inventory& nodes, placement& placed);
+
 /// Checks quantities: shares of more than one device, milli above 1000, gang bounds, negative values.
 [[nodiscard]] result<void> check(const demand& wanted);
 

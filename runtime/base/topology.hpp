@@ -40,7 +40,7 @@ struct device {
   std::string model;    ///< as users ask for it ("H100", "T4"); empty when unknown
   std::string address;  ///< PCI address "0000:1b:00.0"; empty when unknown
   std::int64_t memory_mib =
-      0;  ///< device memory; 0 when unknown, and then no demand on it can be checked
+      0;  ///< device memory; 0 when unknown: nothing that asks for some goes there
   std::int32_t numa = -1;
   std::int32_t pcie_switch = -1;
   friend bool operator==(const device&, const device&) = default;

@@ -21,10 +21,13 @@ struct berth_text {
   std::uint64_t size;
 };
 
-/// One payload outside the block, read side.
+/// One payload outside the block. `owner`, when there is one, points to a `std::shared_ptr<berth::memory>` whose copy
+/// keeps `data` alive; without one `data` is borrowed for the call that passes it. (It is the one C++ type that
+/// crosses: both sides have it from the same libberth, and the stamp holds them to one C++ library.)
 struct berth_external {
   const void* data;
   std::uint64_t size;
+  const void* owner;
 };
 
 /// An encoded value as its reader sees it. The block is 8-aligned and private to the reader (copied before it is
@@ -35,13 +38,6 @@ struct berth_view {
   const berth_external* externals;
   std::uint32_t count;
   std::uint32_t reserved;
-};
-
-/// One payload outside the block, write side. In: where the data lies now and its size. Out: where it must lie; the
-/// writer copies unless both are the same (memory that can travel as it is).
-struct berth_payload {
-  void* data;
-  std::uint64_t size;
 };
 
 /// What a function or the codec said instead of a result. `kind` is a `berth::kind`.
@@ -59,9 +55,13 @@ struct berth_failure {
 /// Takes one value or one failure from a thunk; made by the host, used on the thread that called the thunk.
 struct berth_sink {
   void* context;
-  /// Room for a block of `size` bytes (8-aligned, not cleared) and `count` payloads, whose `data` it may replace.
-  /// At most once a value. Null: no room; the host has noted why and the thunk gives up.
-  void* (*reserve)(void* context, std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  /// Room for a block of `size` bytes (8-aligned, not cleared), which the thunk fills before it returns. The host
+  /// copies the externals, or keeps their owners, before this returns. At most once a value. Null: no room; the host
+  /// has noted why and the thunk gives up.
+  void* (*reserve)(void* context,
+                   std::uint64_t size,
+                   const berth_external* externals,
+                   std::uint32_t count);
   /// Instead of, or after, `reserve`; the host copies what it keeps.
   void (*fail)(void* context, const berth_failure* why);
 };
@@ -169,5 +169,46 @@ struct stamp {
 };
 
 static_assert(sizeof(stamp) == 96);
+
+/// The stamp of the code that includes this header, made by the compiler that compiles it.
+[[nodiscard]] consteval stamp own_stamp() {
+  stamp s;
+#define BERTH_TEXT_OF(x) #x
+#define BERTH_VERSION_TEXT(name, major, minor, patch) \
+  name " " BERTH_TEXT_OF(major) "." BERTH_TEXT_OF(minor) "." BERTH_TEXT_OF(patch)
+#if defined(__clang__)
+  constexpr char compiler[] =
+      BERTH_VERSION_TEXT("clang", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#else
+  constexpr char compiler[] =
+      BERTH_VERSION_TEXT("gcc", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#endif
+#undef BERTH_VERSION_TEXT
+#undef BERTH_TEXT_OF
+#if defined(_LIBCPP_VERSION)
+  constexpr char library[] = "libc++";
+#elif defined(_GLIBCXX_USE_CXX11_ABI) && _GLIBCXX_USE_CXX11_ABI
+  constexpr char library[] = "libstdc++ cxx11";
+#else
+  constexpr char library[] = "libstdc++ old";
+#endif
+  static_assert(sizeof compiler <= sizeof s.compiler && sizeof library <= sizeof s.library);
+  for (unsigned i = 0; i < sizeof compiler; ++i)
+    s.compiler[i] = compiler[i];
+  for (unsigned i = 0; i < sizeof library; ++i)
+    s.library[i] = library[i];
+  return s;
+}
+
+/// A whole ELF note as it lies in the file.
+struct note {
+  std::uint32_t name_size = 6;
+  std::uint32_t body_size = sizeof(stamp);
+  std::uint32_t type = note_type;
+  char name[8] = {'b', 'e', 'r', 't', 'h'};
+  stamp body = own_stamp();
+};
+
+static_assert(sizeof(note) == 20 + sizeof(stamp));
 
 }  // namespace berth::abi

@@ -1,0 +1,84 @@
+#include "scheduler/feasible.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <functional>
+
+namespace berth::sched {
+
+std::size_t asked_hash::operator()(const asked& of) const noexcept {
+  std::size_t h = need_hash{}(of.each) ^ (of.models * 0x9E3779B97F4A7C15ULL);
+  for (const auto& wish : of.labels) {
+    h = h * 31 + std::hash<std::string>{}(wish.key) + static_cast<std::size_t>(wish.how);
+    for (const auto& value : wish.values)
+      h = h * 31 + std::hash<std::string>{}(value);
+  }
+  return h;
+}
+
+asked compile(const inventory& nodes, const demand& wanted) {
+  asked made{wanted.each, nodes.model_mask(wanted.models), {}};
+  for (const auto& wish : wanted.labels)
+    if (wish.force == strength::required) made.labels.push_back(wish);
+  return made;
+}
+
+bool satisfies(const inventory& nodes, node_id node, const label_wish& wish) {
+  const auto& labels = nodes.labels(node);
+  const auto own = labels.find(wish.key);
+  const bool among =
+      own != labels.end()
+      && std::find(wish.values.begin(), wish.values.end(), own->second) != wish.values.end();
+  return among == (wish.how == label_wish::sense::among);
+}
+
+std::uint64_t usable_devices(const inventory& nodes, const asked& of, node_id node) {
+  const auto milli = nodes.milli(node);
+  std::uint64_t mask = 0;
+  for (std::size_t i = 0; i < milli.size(); ++i)
+    mask |= static_cast<std::uint64_t>(milli[i] >= of.each.gpu_milli) << i;
+  const auto& kind = nodes.kind(node);
+  if (kind.mixed)
+    for (std::size_t i = 0; i < milli.size(); ++i)
+      if ((of.models >> kind.model[i] & 1) == 0) mask &= ~(std::uint64_t{1} << i);
+  if (of.each.device_memory_mib > 0) {
+    const auto memory = nodes.device_memory(node);
+    for (std::size_t i = 0; i < memory.size(); ++i)
+      if (memory[i] < of.each.device_memory_mib) mask &= ~(std::uint64_t{1} << i);
+  }
+  return mask;
+}
+
+bool has_room(const inventory& nodes, const asked& of, node_id node) {
+  const auto& row = nodes.row(node);
+  if (row.cpu_milli < of.each.cpu_milli || row.memory_mib < of.each.memory_mib) return false;
+  if (of.each.gpus == 0) return true;
+  if (row.devices < of.each.gpus || (nodes.kind(node).models & of.models) == 0) return false;
+  return std::popcount(usable_devices(nodes, of, node)) >= of.each.gpus;
+}
+
+bool feasible(const inventory& nodes, const asked& of, node_id node) {
+  if (nodes.row(node).flags != 0 || !has_room(nodes, of, node)) return false;
+  return std::all_of(of.labels.begin(), of.labels.end(),
+                     [&](const label_wish& wish) { return satisfies(nodes, node, wish); });
+}
+
+std::uint64_t best_fit_devices(const inventory& nodes, const asked& of, node_id node) {
+  if (of.each.gpus == 0) return 0;
+  auto usable = usable_devices(nodes, of, node);
+  const auto milli = nodes.milli(node);
+  std::uint64_t chosen = 0;
+  for (std::uint16_t taken = 0; taken < of.each.gpus; ++taken) {
+    int best = -1;
+    for (auto left = usable; left != 0; left &= left - 1) {
+      const int at = std::countr_zero(left);
+      if (best < 0 || milli[static_cast<std::size_t>(at)] < milli[static_cast<std::size_t>(best)])
+        best = at;
+    }
+    chosen |= std::uint64_t{1} << best;
+    usable &= ~(std::uint64_t{1} << best);
+  }
+  return chosen;
+}
+
+}  // namespace berth::sched

@@ -1,0 +1,62 @@
+#pragma once
+// What a policy remembers: one byte of score per (shape, node).
+//
+// 0 means the node cannot take the shape; a larger byte is a better node. A row is brought up to date when its shape is
+// asked about, and only for the nodes that changed since: at full load a decision renews a few hundred bytes instead
+// of scoring ten thousand nodes. The rows least recently asked about go when the bound is reached.
+
+#include "scheduler/argmax.hpp"
+#include "scheduler/feasible.hpp"
+
+#include <cstdint>
+#include <unordered_map>
+#include <vector>
+
+namespace berth::sched {
+
+class score_table {
+ public:
+  struct row {
+    asked shape;
+    std::vector<std::uint8_t> scores;  ///< one a node, padded with zeros to score_row_align
+    std::uint64_t seen = 0;            ///< revision of the inventory the scores are of
+    std::uint64_t generation = 0;      ///< of the policy's opinion the sweep below has reached
+    std::size_t swept = 0;             ///< nodes below this have been scored by that generation
+    std::uint64_t asked_at = 0;        ///< for eviction
+  };
+
+  explicit score_table(std::size_t bytes_max) : bytes_max_(bytes_max) {}
+
+  /// The row of a shape, made when new. Its scores may be stale; see `renew`.
+  row& row_for(const inventory& nodes, const asked& shape);
+
+  /// Scores again the nodes that changed since the row was last seen.
+  template <class Score>
+  void renew(const inventory& nodes, row& of, Score&& score) {
+    const auto count = nodes.size();
+    if (of.scores.size() < count) of.scores.resize(padded(count));
+    nodes.changed_since(of.seen, [&](node_id node) { of.scores[node] = score(node); });
+    of.seen = nodes.revision();
+  }
+
+  /// Forgets every row when `nodes` is not the inventory the rows are of.
+  void belong_to(const inventory& nodes);
+  /// A copy of the rows for a copy of the inventory.
+  [[nodiscard]] score_table copy_for(const inventory& nodes) const;
+  [[nodiscard]] std::size_t bytes() const noexcept;
+
+ private:
+  [[nodiscard]] static std::size_t padded(std::size_t count) {
+    return (count + score_row_align - 1) / score_row_align * score_row_align;
+  }
+
+  void evict_one();
+
+  std::size_t bytes_max_;
+  std::uint64_t identity_ = 0;
+  std::uint64_t clock_ = 0;
+  std::vector<row> rows_;
+  std::unordered_map<asked, std::size_t, asked_hash> index_;
+};
+
+}  // namespace berth::sched
