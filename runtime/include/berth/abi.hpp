@@ -55,14 +55,14 @@ struct berth_failure {
 /// Takes one value or one failure from a thunk; made by the host, used on the thread that called the thunk.
 struct berth_sink {
   void* context;
-  /// Room for a block of `size` bytes (8-aligned, not cleared), which the thunk fills before it returns. The host
-  /// copies the externals, or keeps their owners, before this returns. At most once a value. Null: no room; the host
-  /// has noted why and the thunk gives up.
-  void* (*reserve)(void* context,
-                   std::uint64_t size,
-                   const berth_external* externals,
-                   std::uint32_t count);
-  /// Instead of, or after, `reserve`; the host copies what it keeps.
+  /// Room for a block of `size` bytes (8-aligned, not cleared), which the thunk fills, and word of `externals` to come
+  /// by `attach`. At most once a value; not at all for a value without bytes (void). Null: no room; the host has noted
+  /// why and the thunk gives up.
+  void* (*reserve)(void* context, std::uint64_t size, std::uint32_t externals);
+  /// The externals of the block just filled, in order; only when there are any. The host copies them, or keeps their
+  /// owners, before it returns. 0: it could not and has noted why.
+  int (*attach)(void* context, const berth_external* externals, std::uint32_t count);
+  /// Instead of, or after, a value; the host copies what it keeps.
   void (*fail)(void* context, const berth_failure* why);
 };
 
