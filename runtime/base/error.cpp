@@ -57,6 +57,11 @@ std::string error_info::to_string() const {
   return text;
 }
 
+std::vector<std::byte> error_info::detail_block() const {
+  const auto* begin = reinterpret_cast<const std::byte*>(detail.data());
+  return {begin, begin + detail.size()};
+}
+
 error_info fail(kind k, std::string code, std::string message) {
   error_info info;
   info.kind = k;

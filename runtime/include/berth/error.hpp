@@ -4,6 +4,7 @@
 // One closed set of kinds serves the whole of berth, in the process and on the wire. A function that can fail
 // returns `result<T>`; at the user's surface each throwing call has a non-throwing twin that returns the same.
 
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <optional>
@@ -60,6 +61,11 @@ struct BERTH_API error_info {
   error_info&& at(std::string line) &&;
   /// Everything in one text: "invalid (bad_name): message" and the trail, one line each.
   [[nodiscard]] std::string to_string() const;
+  /// `detail` in memory aligned for reading.
+  [[nodiscard]] std::vector<std::byte> detail_block() const;
+  /// The payload of a `berth::failure`, if there is one of this type. Defined in <berth/failure.hpp>.
+  template <class P>
+  [[nodiscard]] std::optional<P> payload() const;
 
   friend bool operator==(const error_info&, const error_info&) = default;
 };
@@ -81,6 +87,10 @@ class BERTH_API error : public std::exception {
   [[nodiscard]] const std::string& message() const noexcept { return info_.message; }
 
   [[nodiscard]] const error_info& info() const noexcept { return info_; }
+
+  /// What `throw berth::failure{P{…}}` sent, or nothing for another type. Defined in <berth/failure.hpp>.
+  template <class P>
+  [[nodiscard]] std::optional<P> detail() const;
 
  private:
   error_info info_;
