@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <mutex>
-#include <openssl/evp.h>
 #include <sys/file.h>
 #include <thread>
 #include <unistd.h>
@@ -43,8 +42,8 @@ CREATE TRIGGER change_gapless BEFORE INSERT ON change WHEN NEW.rev <> (SELECT co
 PRAGMA user_version = 1;
 )sql";
 
-/// SHA-256 over the digest before and every field of the row, each with its length.
-chain_digest chained(const chain_digest& before, const entry& row) {
+/// What a row's digest covers: the digest before and every field of the row, each with its length.
+std::string chain_text(const chain_digest& before, const entry& row) {
   const auto& c = row.change;
   std::string text;
   auto add = [&text](std::string_view field) {
@@ -65,11 +64,7 @@ chain_digest chained(const chain_digest& before, const entry& row) {
     add(row.facts->signatures);
     add(row.facts->commit);
   }
-  chain_digest out{};
-  unsigned length = 0;
-  EVP_Digest(text.data(), text.size(), reinterpret_cast<unsigned char*>(out.data()), &length,
-             EVP_sha256(), nullptr);
-  return out;
+  return text;
 }
 
 std::string_view next_step() {
@@ -241,12 +236,14 @@ class sqlite_store final : public store {
                witness_file seen,
                witness last,
                int lock,
+               digest_function digest,
                std::optional<error_info> read_only)
       : db_(std::move(db)),
         inserts_(std::move(inserts)),
         witness_(std::move(seen)),
         last_(last),
         lock_(lock),
+        digest_(std::move(digest)),
         read_only_(std::move(read_only)),
         writer_([this] { write_all(); }) {}
 
@@ -277,7 +274,7 @@ class sqlite_store final : public store {
       if (!*more) return rows;
       auto row = read_row(*query);
       if (!row) return std::move(row).error();
-      digest = chained(digest, row->first);
+      digest = digest_(chain_text(digest, row->first));
       if (digest != row->second)
         return fail(kind::failed, "bad_log",
                     fmt::format("row {} of the change log was altered after it was written; "
@@ -346,7 +343,7 @@ class sqlite_store final : public store {
     if (auto ok = db_.run("BEGIN IMMEDIATE"); !ok) return ok;
     for (const auto& job : jobs)
       for (const auto& row : job.rows) {
-        at = {row.change.revision, chained(at.digest, row)};
+        at = {row.change.revision, digest_(chain_text(at.digest, row))};
         if (auto ok = inserts_.insert(row, at.digest); !ok) return ok;
       }
     return db_.run("COMMIT");
@@ -357,6 +354,7 @@ class sqlite_store final : public store {
   witness_file witness_;
   witness last_;
   const int lock_;
+  const digest_function digest_;
   mutable std::mutex mutex_;
   std::optional<error_info> read_only_;
   std::condition_variable wake_;
@@ -383,6 +381,7 @@ result<int> lock_folder(const std::filesystem::path& folder) {
 }  // namespace
 
 result<std::unique_ptr<store>> open_sqlite_store(const std::filesystem::path& folder,
+                                                 digest_function digest,
                                                  sqlite_options options) {
   auto lock = lock_folder(folder);
   if (!lock) return std::move(lock).error();
@@ -407,8 +406,9 @@ result<std::unique_ptr<store>> open_sqlite_store(const std::filesystem::path& fo
   if (!last) return give_up(std::move(last).error());
   auto inserts = insert_statements::prepare(*db);
   if (!inserts) return give_up(std::move(inserts).error());
-  return std::unique_ptr<store>(std::make_unique<sqlite_store>(
-      *std::move(db), *std::move(inserts), *std::move(seen), *last, *lock, std::move(read_only)));
+  return std::unique_ptr<store>(
+      std::make_unique<sqlite_store>(*std::move(db), *std::move(inserts), *std::move(seen), *last,
+                                     *lock, std::move(digest), std::move(read_only)));
 }
 
 result<std::uint64_t> accept_loss(const std::filesystem::path& folder) {

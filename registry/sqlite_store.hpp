@@ -6,12 +6,18 @@
 // through all rows before it; the witness file beside the database knows the last one (witness.hpp).
 
 #include "registry/store.hpp"
+#include "registry/witness.hpp"
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <string_view>
 
 namespace berth::registry {
+
+/// SHA-256 of a text. Given by the owner: this folder has no library for it.
+using digest_function = std::function<chain_digest(std::string_view)>;
 
 struct sqlite_options {
   /// Pages of 4 KiB the database may grow to; 0: as many as the disk has.
@@ -21,6 +27,7 @@ struct sqlite_options {
 /// Opens or makes `folder/names.db` and `folder/names.witness`. A database that lost acknowledged commits opens
 /// read-only (`store::read_only`). Errors: `failed` with the reason; `conflict` (in_use) when another process holds it.
 [[nodiscard]] result<std::unique_ptr<store>> open_sqlite_store(const std::filesystem::path& folder,
+                                                               digest_function digest,
                                                                sqlite_options options = {});
 
 /// Makes the witness agree with the database as it is: what `open_sqlite_store` missed is given up for good.

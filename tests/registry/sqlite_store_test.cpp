@@ -2,6 +2,7 @@
 
 #include "registry/names_state.hpp"
 #include "registry/sqlite.hpp"
+#include "runtime/store/digest.hpp"
 
 #include <csignal>
 #include <filesystem>
@@ -19,6 +20,10 @@ using namespace berth::registry;
 using berth::kind;
 using berth::result;
 namespace fs = std::filesystem;
+
+chain_digest sha256(std::string_view text) {
+  return berth::store::digest_of(text).bytes;
+}
 
 void must(const result<outcome>& out) {
   ASSERT_TRUE(out) << out.error().to_string();
@@ -43,7 +48,7 @@ struct folder {
   }
 };
 
-result<void> wait_append(store& to, std::vector<entry> rows) {
+result<void> wait_append(berth::registry::store& to, std::vector<entry> rows) {
   auto done = std::make_shared<std::promise<result<void>>>();
   auto told = done->get_future();
   to.append(std::move(rows), [done](result<void> ok) { done->set_value(std::move(ok)); });
@@ -53,12 +58,12 @@ result<void> wait_append(store& to, std::vector<entry> rows) {
 
 /// A names plane on a store, one request at a time.
 struct plane {
-  std::unique_ptr<store> disk;
+  std::unique_ptr<berth::registry::store> disk;
   names_state state{anything_goes};
 
   static plane open(const fs::path& where, sqlite_options options = {}) {
     plane p;
-    auto opened = open_sqlite_store(where, options);
+    auto opened = open_sqlite_store(where, sha256, options);
     EXPECT_TRUE(opened) << opened.error().to_string();
     p.disk = *std::move(opened);
     auto rows = p.disk->load();
@@ -114,7 +119,7 @@ TEST(sqlite_store, what_was_acknowledged_is_there_after_a_restart) {
 TEST(sqlite_store, refuses_a_second_process_on_the_same_folder) {
   folder f;
   auto p = plane::open(f.path);
-  auto second = open_sqlite_store(f.path);
+  auto second = open_sqlite_store(f.path, sha256);
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().kind, kind::conflict);
   EXPECT_EQ(second.error().code, "in_use");
@@ -146,7 +151,7 @@ TEST(sqlite_store, a_row_altered_behind_its_back_is_noticed) {
     auto db = *sqlite::database::open(f.path / "names.db");
     ASSERT_TRUE(db.run("DROP TRIGGER change_keep_u; UPDATE change SET who = 'eve' WHERE rev = 1"));
   }
-  auto opened = open_sqlite_store(f.path);
+  auto opened = open_sqlite_store(f.path, sha256);
   ASSERT_TRUE(opened);
   EXPECT_EQ((*opened)->load().error().code, "bad_log");
 }
@@ -155,7 +160,7 @@ TEST(sqlite_store, batches_that_wait_for_the_writer_all_arrive_in_order) {
   folder f;
   constexpr int batches = 200;
   {
-    auto opened = open_sqlite_store(f.path);
+    auto opened = open_sqlite_store(f.path, sha256);
     names_state state{anything_goes};
     std::vector<std::future<result<void>>> told;
     for (int i = 1; i <= batches; ++i) {
@@ -275,7 +280,7 @@ TEST(sqlite_store, a_torn_or_flipped_log_is_whole_or_opens_read_only_and_says_ho
       file.seekp(at);
       file.put(byte);
     }
-    auto opened = open_sqlite_store(torn.path);
+    auto opened = open_sqlite_store(torn.path, sha256);
     if (!opened) continue;  // refused outright, with the reason: nothing was taken for whole
     auto rows = (*opened)->load();
     if (!rows) continue;
@@ -293,7 +298,7 @@ TEST(sqlite_store, a_torn_or_flipped_log_is_whole_or_opens_read_only_and_says_ho
     EXPECT_EQ(wait_append(**opened, {}).error().code, "commits_missing");
     opened->reset();
     ASSERT_TRUE(accept_loss(torn.path));
-    EXPECT_FALSE((*open_sqlite_store(torn.path))->read_only());
+    EXPECT_FALSE((*open_sqlite_store(torn.path, sha256))->read_only());
   }
   EXPECT_GT(lost, 0);
 }
