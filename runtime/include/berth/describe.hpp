@@ -221,7 +221,9 @@ signature describe_signature(std::string method,
   (check_parameter<Ps>(), ...);
   signature s{std::move(method), {}, shape_of<typename crossing<R>::item>(), crossing<R>::kind};
   std::size_t i = 0;
-  auto name = [&] { return i < names.size() ? std::string(names[i]) : "arg" + std::to_string(i); };
+  [[maybe_unused]] auto name = [&] {
+    return i < names.size() ? std::string(names[i]) : "arg" + std::to_string(i);
+  };
   ((s.params.push_back({name(), shape_of<typename crossing<std::remove_cvref_t<Ps>>::item>(),
                         crossing<std::remove_cvref_t<Ps>>::kind}),
     ++i),

@@ -167,12 +167,6 @@ class stream {
 
 namespace detail {
 
-template <class T>
-struct is_stream : std::false_type {};
-
-template <class T>
-struct is_stream<stream<T>> : std::true_type {};
-
 template <class Items, class T = typename Items::value_type>
 class items_source final : public stream_source<T> {
  public:
