@@ -1,0 +1,77 @@
+#pragma once
+// Answer: where a running call puts its result, its items, its failure and its reports.
+//
+// It is the host's half of the module boundary: the thunk asks for room, gets it straight in the lane, and writes.
+// Nothing is sent before `send`, so that the ledger says "finished" first.
+
+#include <berth/abi.hpp>
+#include <berth/error.hpp>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "runtime/net/server.hpp"
+#include "runtime/worker/binding.hpp"
+#include "runtime/worker/running_call.hpp"
+
+namespace berth::worker {
+
+/// A resource on the stack of the executing thread; one call. Threads: that thread.
+class answer final : public call_reports {
+ public:
+  /// `with` decides whether results are transcoded.
+  answer(net::served_link& to, std::uint64_t call, const binding& with, std::uint32_t version) noexcept
+      : to_(to), call_(call), with_(with), version_(version) {}
+
+  answer(const answer&) = delete;
+  answer& operator=(const answer&) = delete;
+
+  /// What the thunk is given; its value is the call's result, or with `as_item` one item of its stream.
+  [[nodiscard]] berth_sink sink(net::frame_kind as = net::frame_kind::result) noexcept;
+
+  /// A failure of the host's own.
+  void refuse(error_info why) { why_ = std::move(why); failed_ = true; }
+
+  [[nodiscard]] bool failed() const noexcept { return failed_; }
+
+  /// The failure's kind as the counters take it; 0 for a result.
+  [[nodiscard]] std::uint8_t outcome() const noexcept {
+    return failed_ ? static_cast<std::uint8_t>(why_.kind) : 0;
+  }
+
+  /// Sends what the sink took: one item, the result, or the failure. `flags` go into a failure's header.
+  void send(std::uint8_t flags = 0);
+  /// Ends a stream: a result without a body.
+  void send_end();
+
+  void progress(double fraction, std::string_view message) noexcept override;
+  void metric(std::string_view name, double value) noexcept override;
+  /// One line of output; `stderr_line` tells which.
+  void line(std::string_view text, bool stderr_line) noexcept;
+
+ private:
+  static void* reserve(void* self, std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  static void take_failure(void* self, const berth_failure* why);
+  void* room_for(std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  void* room_aside(std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  void send_transcoded();
+  void report(const net::report& what) noexcept;
+
+  net::served_link& to_;
+  const std::uint64_t call_;
+  const binding& with_;
+  const std::uint32_t version_;
+  net::frame_kind kind_ = net::frame_kind::result;
+  net::reservation room_;
+  bool failed_ = false;
+  bool lost_ = false;
+  error_info why_;
+  std::vector<std::uint64_t> aside_;       // a block that is transcoded before it is sent
+  std::uint64_t aside_bytes_ = 0;
+  std::vector<bytes> aside_payloads_;
+};
+
+/// A failure that crossed the module boundary, as an error; copies.
+[[nodiscard]] error_info error_from(const berth_failure& why);
+
+}  // namespace berth::worker
