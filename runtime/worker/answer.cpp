@@ -5,6 +5,8 @@
 #include <string>
 
 #include "runtime/net/call_messages.hpp"
+#include "runtime/value/lane_memory.hpp"
+#include "runtime/value/value_message.hpp"
 
 namespace berth::worker {
 namespace {
@@ -15,12 +17,25 @@ thread_local bool holds_room = false;
 
 std::string string_of(const berth_text& text) { return {text.data, text.size}; }
 
-std::vector<base::external> externals_of(const berth_payload* payloads, std::uint32_t count) {
-  std::vector<base::external> externals;
-  externals.reserve(count);
+external external_of(const berth_external& from) {
+  const auto* owner = static_cast<const std::shared_ptr<memory>*>(from.owner);
+  return {static_cast<const std::byte*>(from.data), from.size, owner != nullptr ? *owner : nullptr};
+}
+
+std::vector<base::external> for_lane(const std::vector<external>& payloads) {
+  std::vector<base::external> sent;
+  sent.reserve(payloads.size());
+  for (const auto& one : payloads)
+    sent.push_back(detail::to_lane(one.data, one.bytes, one.owner));
+  return sent;
+}
+
+std::vector<external> externals_of(const berth_external* from, std::uint32_t count) {
+  std::vector<external> payloads;
+  payloads.reserve(count);
   for (std::uint32_t i = 0; i < count; ++i)
-    externals.push_back({{static_cast<const std::byte*>(payloads[i].data), payloads[i].size}, {}, {}});
-  return externals;
+    payloads.push_back(external_of(from[i]));
+  return payloads;
 }
 
 }  // namespace
@@ -44,32 +59,37 @@ berth_sink answer::sink(net::frame_kind as) noexcept {
   return {this, &answer::reserve, &answer::take_failure};
 }
 
-void* answer::reserve(void* self, std::uint64_t size, berth_payload* payloads, std::uint32_t count) {
+void* answer::reserve(void* self,
+                      std::uint64_t size,
+                      const berth_external* externals,
+                      std::uint32_t count) {
   auto& here = *static_cast<answer*>(self);
-  return here.with_.as == binding::form::same ? here.room_for(size, payloads, count)
-                                              : here.room_aside(size, payloads, count);
+  return here.with_.as == binding::form::same ? here.room_for(size, externals, count)
+                                              : here.room_aside(size, externals, count);
 }
 
-void* answer::room_for(std::uint64_t size, berth_payload* payloads, std::uint32_t count) {
-  static std::byte nothing[8];
-  const auto externals = externals_of(payloads, count);
-  room_.~reservation();
-  new (&room_) net::reservation(to_.begin(kind_, call_, size, externals, 0, version_));
-  if (!room_) {
+void* answer::room_for(std::uint64_t size, const berth_external* externals, std::uint32_t count) {
+  alignas(8) static std::byte nothing[8];
+  const auto sent = count == 0 ? std::vector<base::external>() : for_lane(externals_of(externals, count));
+  room_.emplace(to_.begin(kind_, call_, size, sent, 0, version_));
+  if (!*room_) {
     lost_ = true;
     return nullptr;
   }
   holds_room = true;
-  return size == 0 ? nothing : room_.body();
+  return size == 0 ? nothing : room_->body();
 }
 
-void* answer::room_aside(std::uint64_t size, berth_payload* payloads, std::uint32_t count) {
+void* answer::room_aside(std::uint64_t size, const berth_external* externals, std::uint32_t count) {
   aside_.assign(size / 8 + 1, 0);
   aside_bytes_ = size;
-  aside_payloads_.assign(count, {});
-  for (std::uint32_t i = 0; i < count; ++i) {
-    aside_payloads_[i].resize(payloads[i].size);
-    std::memcpy(aside_payloads_[i].data(), payloads[i].data, payloads[i].size);
+  aside_used_ = true;
+  aside_externals_ = externals_of(externals, count);
+  for (auto& one : aside_externals_) {  // borrowed payloads end with the thunk: keep a copy
+    if (one.owner) continue;
+    one.owner = heap_memory(one.bytes);
+    std::memcpy(one.owner->data(), one.data, one.bytes);
+    one.data = one.owner->data();
   }
   return aside_.data();
 }
@@ -79,42 +99,48 @@ void answer::take_failure(void* self, const berth_failure* why) {
   here.refuse(error_from(*why));
 }
 
-void answer::send(std::uint8_t flags) {
+void answer::send() {
   holds_room = false;
-  if (!failed_ && with_.as != binding::form::same && !lost_) send_transcoded();
-  if (failed_) {
-    room_.~reservation();
-    new (&room_) net::reservation();
-    const auto body = net::encode_failure(why_);
-    auto room = to_.begin(net::frame_kind::failure, call_, body.size(), {}, flags, version_);
-    if (!room) return;
-    std::memcpy(room.body(), body.data(), body.size());
-    room.commit();
-  } else if (room_) {
-    room_.commit();
+  if (lost_) return;
+  if (!failed_ && aside_used_) send_transcoded();
+  if (failed_) return send_failure();
+  if (ended_) {
+    auto room = to_.begin(net::frame_kind::result, call_, 0, {}, 0, version_);
+    if (room) room.commit();
+  } else if (room_ && *room_) {
+    room_->commit();
+    room_.reset();
   }
 }
 
-void answer::send_transcoded() {
-  std::vector<external> externals;
-  externals.reserve(aside_payloads_.size());
-  for (const auto& payload : aside_payloads_)
-    externals.push_back({payload.data(), payload.size(), {}});
-  const block_view view{{reinterpret_cast<const std::byte*>(aside_.data()), aside_bytes_}, externals};
-  const auto block = transcode_result(with_.what->signature.result, with_.caller.result, view);
-  if (!block) return refuse(block.error());
-  std::vector<base::external> sent;
-  for (const auto& one : block->externals)
-    sent.push_back({{one.data, one.bytes}, {}, {}});
-  auto room = to_.begin(kind_, call_, block->block.size(), sent, 0, version_);
+void answer::send_failure() {
+  room_.reset();
+  const auto body = net::encode_failure(why_);
+  auto room = to_.begin(net::frame_kind::failure, call_, body.size(), {}, 0, version_);
   if (!room) return;
-  std::memcpy(room.body(), block->block.data(), block->block.size());
+  std::memcpy(room.body(), body.data(), body.size());
   room.commit();
 }
 
-void answer::send_end() {
-  auto room = to_.begin(net::frame_kind::result, call_, 0, {}, 0, version_);
-  if (room) room.commit();
+void answer::send_transcoded() {
+  aside_used_ = false;
+  const block_view view{{reinterpret_cast<const std::byte*>(aside_.data()), aside_bytes_},
+                        aside_externals_};
+  const auto& made = with_.what->signature.result;
+  if (with_.as == binding::form::evolved) {
+    const auto block = transcode_result(made, with_.caller.result, view);
+    return block ? send_block(*block, 0) : refuse(block.error());
+  }
+  const auto said = decode_hot(made, view);
+  if (!said) return refuse(said.error());
+  send_block({detail::value_to_message(*said), {}}, net::flag_self_describing);
+}
+
+void answer::send_block(const hot_block& block, std::uint8_t flags) {
+  auto room = to_.begin(kind_, call_, block.block.size(), for_lane(block.externals), flags, version_);
+  if (!room) return;
+  std::memcpy(room.body(), block.block.data(), block.block.size());
+  room.commit();
 }
 
 void answer::progress(double fraction, std::string_view message) noexcept {
@@ -133,10 +159,10 @@ void answer::report(const net::report& what) noexcept {
   room.commit();
 }
 
-void answer::line(std::string_view text, bool stderr_line) noexcept {
+void send_line(net::served_link& to, std::uint64_t call, std::string_view text, output stream) noexcept {
   if (holds_room) return;
-  const std::uint8_t flags = stderr_line ? net::flag_error_stream : 0;
-  auto room = to_.begin(net::frame_kind::log, call_, text.size(), {}, flags);
+  const std::uint8_t flags = stream == output::err ? net::flag_error_stream : 0;
+  auto room = to.begin(net::frame_kind::log, call, text.size(), {}, flags);
   if (!room) return;
   std::memcpy(room.body(), text.data(), text.size());
   room.commit();

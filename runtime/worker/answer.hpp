@@ -6,7 +6,9 @@
 
 #include <berth/abi.hpp>
 #include <berth/error.hpp>
+#include <berth/value.hpp>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -30,7 +32,10 @@ class answer final : public call_reports {
   [[nodiscard]] berth_sink sink(net::frame_kind as = net::frame_kind::result) noexcept;
 
   /// A failure of the host's own.
-  void refuse(error_info why) { why_ = std::move(why); failed_ = true; }
+  void refuse(error_info why) {
+    why_ = std::move(why);
+    failed_ = true;
+  }
 
   [[nodiscard]] bool failed() const noexcept { return failed_; }
 
@@ -39,22 +44,23 @@ class answer final : public call_reports {
     return failed_ ? static_cast<std::uint8_t>(why_.kind) : 0;
   }
 
-  /// Sends what the sink took: one item, the result, or the failure. `flags` go into a failure's header.
-  void send(std::uint8_t flags = 0);
-  /// Ends a stream: a result without a body.
-  void send_end();
+  /// The stream is complete: `send` then sends a result without a body.
+  void end_stream() noexcept { ended_ = true; }
+
+  /// Sends what the sink took: one item, the result, or the failure.
+  void send();
 
   void progress(double fraction, std::string_view message) noexcept override;
   void metric(std::string_view name, double value) noexcept override;
-  /// One line of output; `stderr_line` tells which.
-  void line(std::string_view text, bool stderr_line) noexcept;
 
  private:
-  static void* reserve(void* self, std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  static void* reserve(void* self, std::uint64_t size, const berth_external* externals, std::uint32_t count);
   static void take_failure(void* self, const berth_failure* why);
-  void* room_for(std::uint64_t size, berth_payload* payloads, std::uint32_t count);
-  void* room_aside(std::uint64_t size, berth_payload* payloads, std::uint32_t count);
+  void* room_for(std::uint64_t size, const berth_external* externals, std::uint32_t count);
+  void* room_aside(std::uint64_t size, const berth_external* externals, std::uint32_t count);
+  void send_failure();
   void send_transcoded();
+  void send_block(const hot_block& block, std::uint8_t flags);
   void report(const net::report& what) noexcept;
 
   net::served_link& to_;
@@ -62,14 +68,20 @@ class answer final : public call_reports {
   const binding& with_;
   const std::uint32_t version_;
   net::frame_kind kind_ = net::frame_kind::result;
-  net::reservation room_;
+  std::optional<net::reservation> room_;
   bool failed_ = false;
   bool lost_ = false;
+  bool ended_ = false;
   error_info why_;
-  std::vector<std::uint64_t> aside_;       // a block that is transcoded before it is sent
+  std::vector<std::uint64_t> aside_;  // a block that is transcoded before it is sent
   std::uint64_t aside_bytes_ = 0;
-  std::vector<bytes> aside_payloads_;
+  bool aside_used_ = false;
+  std::vector<external> aside_externals_;
 };
+
+/// Sends one line of output to the caller, unless this thread is in the middle of writing a frame.
+enum class output : std::uint8_t { out, err };
+void send_line(net::served_link& to, std::uint64_t call, std::string_view text, output stream) noexcept;
 
 /// A failure that crossed the module boundary, as an error; copies.
 [[nodiscard]] error_info error_from(const berth_failure& why);

@@ -49,6 +49,13 @@ struct link_state {
     return at == flows.end() ? nullptr : at->second;
   }
 
+  /// Ends the waits of all streams: the caller has gone.
+  void stop_flows() const {
+    const std::lock_guard lock(mutex);
+    for (const auto& [call, flow] : flows)
+      flow->stop();
+  }
+
   mutable std::mutex mutex;
   std::map<std::uint64_t, std::shared_ptr<item_flow>> flows;  ///< by call
 };
