@@ -68,7 +68,7 @@ std::vector<std::byte> encode_failure(const error_info& why) {
     trail.set(i, text_of(why.trail[i]));
   root.setRetryAfterMs(why.retry_after_ms);
   root.setDetail(data_of(why.detail));
-  root.setDetailType(text_of(why.detail_type));
+  root.setDetailType(data_of(why.detail_type));
   return bytes_of(message);
 }
 

@@ -17,7 +17,7 @@ struct Failure {
   trail @3 :List(Text);
   retryAfterMs @4 :UInt32;
   detail @5 :Data;     # payload of a berth::failure, a self-contained hot block
-  detailType @6 :Text; # its shape, printed
+  detailType @6 :Data; # its encoded shape
 }
 
 struct Bind {

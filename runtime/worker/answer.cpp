@@ -56,42 +56,54 @@ error_info error_from(const berth_failure& why) {
 
 berth_sink answer::sink(net::frame_kind as) noexcept {
   kind_ = as;
-  return {this, &answer::reserve, &answer::take_failure};
+  return {this, &answer::reserve, &answer::attach, &answer::take_failure};
 }
 
-void* answer::reserve(void* self,
-                      std::uint64_t size,
-                      const berth_external* externals,
-                      std::uint32_t count) {
+void* answer::reserve(void* self, std::uint64_t size, std::uint32_t externals) {
   auto& here = *static_cast<answer*>(self);
-  return here.with_.as == binding::form::same ? here.room_for(size, externals, count)
-                                              : here.room_aside(size, externals, count);
+  const bool straight = externals == 0 && here.with_.as == binding::form::same;
+  return straight ? here.room_for(size) : here.room_aside(size);
 }
 
-void* answer::room_for(std::uint64_t size, const berth_external* externals, std::uint32_t count) {
-  alignas(8) static std::byte nothing[8];
-  const auto sent = count == 0 ? std::vector<base::external>() : for_lane(externals_of(externals, count));
-  room_.emplace(to_.begin(kind_, call_, size, sent, 0, version_));
+int answer::attach(void* self, const berth_external* externals, std::uint32_t count) {
+  return static_cast<answer*>(self)->take_externals(externals, count);
+}
+
+void* answer::room_for(std::uint64_t size) {
+  room_.emplace(to_.begin(kind_, call_, size, {}, 0, version_));
   if (!*room_) {
     lost_ = true;
     return nullptr;
   }
   holds_room = true;
-  return size == 0 ? nothing : room_->body();
+  return room_->body();
 }
 
-void* answer::room_aside(std::uint64_t size, const berth_external* externals, std::uint32_t count) {
+void* answer::room_aside(std::uint64_t size) {
+  aside_used_ = true;
   aside_.assign(size / 8 + 1, 0);
   aside_bytes_ = size;
-  aside_used_ = true;
+  aside_externals_.clear();
+  return aside_.data();
+}
+
+int answer::take_externals(const berth_external* externals, std::uint32_t count) {
   aside_externals_ = externals_of(externals, count);
-  for (auto& one : aside_externals_) {  // borrowed payloads end with the thunk: keep a copy
+  if (with_.as == binding::form::same) {  // borrowed payloads end with the thunk: the link takes them now
+    aside_used_ = false;
+    room_.emplace(to_.begin(kind_, call_, aside_bytes_, for_lane(aside_externals_), 0, version_));
+    lost_ = !*room_;
+    if (lost_) return 0;
+    std::memcpy(room_->body(), aside_.data(), aside_bytes_);
+    return 1;
+  }
+  for (auto& one : aside_externals_) {
     if (one.owner) continue;
     one.owner = heap_memory(one.bytes);
     std::memcpy(one.owner->data(), one.data, one.bytes);
     one.data = one.owner->data();
   }
-  return aside_.data();
+  return 1;
 }
 
 void answer::take_failure(void* self, const berth_failure* why) {
@@ -102,14 +114,19 @@ void answer::take_failure(void* self, const berth_failure* why) {
 void answer::send() {
   holds_room = false;
   if (lost_) return;
-  if (!failed_ && aside_used_) send_transcoded();
-  if (failed_) return send_failure();
-  if (ended_) {
-    auto room = to_.begin(net::frame_kind::result, call_, 0, {}, 0, version_);
-    if (room) room.commit();
-  } else if (room_ && *room_) {
+  if (!failed_) send_value();
+  if (failed_) send_failure();
+}
+
+void answer::send_value() {
+  if (room_) {
     room_->commit();
     room_.reset();
+  } else if (ended_ || (!aside_used_ && with_.as != binding::form::self_describing)) {
+    auto room = to_.begin(net::frame_kind::result, call_, 0, {}, 0, version_);
+    if (room) room.commit();
+  } else {
+    send_transcoded();
   }
 }
 
@@ -123,9 +140,9 @@ void answer::send_failure() {
 }
 
 void answer::send_transcoded() {
-  aside_used_ = false;
   const block_view view{{reinterpret_cast<const std::byte*>(aside_.data()), aside_bytes_},
                         aside_externals_};
+  aside_used_ = false;
   const auto& made = with_.what->signature.result;
   if (with_.as == binding::form::evolved) {
     const auto block = transcode_result(made, with_.caller.result, view);

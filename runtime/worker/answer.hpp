@@ -54,10 +54,13 @@ class answer final : public call_reports {
   void metric(std::string_view name, double value) noexcept override;
 
  private:
-  static void* reserve(void* self, std::uint64_t size, const berth_external* externals, std::uint32_t count);
+  static void* reserve(void* self, std::uint64_t size, std::uint32_t externals);
+  static int attach(void* self, const berth_external* externals, std::uint32_t count);
   static void take_failure(void* self, const berth_failure* why);
-  void* room_for(std::uint64_t size, const berth_external* externals, std::uint32_t count);
-  void* room_aside(std::uint64_t size, const berth_external* externals, std::uint32_t count);
+  void* room_for(std::uint64_t size);
+  void* room_aside(std::uint64_t size);
+  int take_externals(const berth_external* externals, std::uint32_t count);
+  void send_value();
   void send_failure();
   void send_transcoded();
   void send_block(const hot_block& block, std::uint8_t flags);
@@ -70,12 +73,13 @@ class answer final : public call_reports {
   net::frame_kind kind_ = net::frame_kind::result;
   std::optional<net::reservation> room_;
   bool failed_ = false;
-  bool lost_ = false;
-  bool ended_ = false;
+  bool lost_ = false;   // the link is gone
+  bool ended_ = false;  // the stream is complete
   error_info why_;
-  std::vector<std::uint64_t> aside_;  // a block that is transcoded before it is sent
-  std::uint64_t aside_bytes_ = 0;
+  // A block that cannot be written straight into the lane: it is transcoded first, or has externals.
   bool aside_used_ = false;
+  std::vector<std::uint64_t> aside_;
+  std::uint64_t aside_bytes_ = 0;
   std::vector<external> aside_externals_;
 };
 

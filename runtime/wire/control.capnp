@@ -1,0 +1,15 @@
+@0xf185de0e66e1a7c1;
+# Control: verbs that programs and the command line ask of the head (runtime/client/verbs.hpp).
+#
+# A request frame carries Request. Its answer is one reply frame (the reply's aggregate, a self-describing value) or one
+# failure frame (call.capnp). Pushes before it are item frames, each one aggregate. A request stays open as long as it
+# pushes; the client ends it by a cancel frame, and the link's end cancels all. Unknown verbs and unknown fields are
+# answered by failure (invalid), so newer clients notice older heads.
+
+using Cxx = import "/capnp/c++.capnp";
+$Cxx.namespace("berth::wire");
+
+struct Request {
+  verb @0 :Text;  # the name of the verb's struct
+  args @1 :Data;  # a self-describing value, one message of value.capnp
+}
