@@ -170,28 +170,30 @@ struct stamp {
 
 static_assert(sizeof(stamp) == 96);
 
-/// The stamp of the code that includes this header, made by the compiler that compiles it.
-[[nodiscard]] consteval stamp own_stamp() {
-  stamp s;
-#define BERTH_TEXT_OF(x) #x
-#define BERTH_VERSION_TEXT(name, major, minor, patch) \
-  name " " BERTH_TEXT_OF(major) "." BERTH_TEXT_OF(minor) "." BERTH_TEXT_OF(patch)
+#define BERTH_TEXT_OF_(x) #x
+#define BERTH_TEXT_OF(x) BERTH_TEXT_OF_(x)
 #if defined(__clang__)
-  constexpr char compiler[] =
-      BERTH_VERSION_TEXT("clang", __clang_major__, __clang_minor__, __clang_patchlevel__);
+#define BERTH_COMPILER                                                                          \
+  "clang " BERTH_TEXT_OF(__clang_major__) "." BERTH_TEXT_OF(__clang_minor__) "." BERTH_TEXT_OF( \
+      __clang_patchlevel__)
 #else
-  constexpr char compiler[] =
-      BERTH_VERSION_TEXT("gcc", __GNUC__, __GNUC_MINOR__, __GNUC_PATCHLEVEL__);
+#define BERTH_COMPILER                                                                \
+  "gcc " BERTH_TEXT_OF(__GNUC__) "." BERTH_TEXT_OF(__GNUC_MINOR__) "." BERTH_TEXT_OF( \
+      __GNUC_PATCHLEVEL__)
 #endif
-#undef BERTH_VERSION_TEXT
-#undef BERTH_TEXT_OF
 #if defined(_LIBCPP_VERSION)
-  constexpr char library[] = "libc++";
+#define BERTH_CXX_LIBRARY "libc++"
 #elif defined(_GLIBCXX_USE_CXX11_ABI) && _GLIBCXX_USE_CXX11_ABI
-  constexpr char library[] = "libstdc++ cxx11";
+#define BERTH_CXX_LIBRARY "libstdc++ cxx11"
 #else
-  constexpr char library[] = "libstdc++ old";
+#define BERTH_CXX_LIBRARY "libstdc++ old"
 #endif
+
+/// The stamp of the code that includes this header, made by the compiler that compiles it.
+[[nodiscard]] constexpr stamp own_stamp() {
+  stamp s;
+  constexpr char compiler[] = BERTH_COMPILER;
+  constexpr char library[] = BERTH_CXX_LIBRARY;
   static_assert(sizeof compiler <= sizeof s.compiler && sizeof library <= sizeof s.library);
   for (unsigned i = 0; i < sizeof compiler; ++i)
     s.compiler[i] = compiler[i];
@@ -200,15 +202,24 @@ static_assert(sizeof(stamp) == 96);
   return s;
 }
 
-/// A whole ELF note as it lies in the file.
-struct note {
-  std::uint32_t name_size = 6;
-  std::uint32_t body_size = sizeof(stamp);
-  std::uint32_t type = note_type;
-  char name[8] = {'b', 'e', 'r', 't', 'h'};
-  stamp body = own_stamp();
-};
-
-static_assert(sizeof(note) == 20 + sizeof(stamp));
+// The note goes into the image by way of the assembler, since no attribute gives a section the type of a note, and
+// from a function, so that only an image that registers exports has one. Its group folds those of many objects.
+__attribute__((visibility("hidden"), noinline)) inline void leave_stamp() {
+  static_assert(version == 0 && sizeof(stamp) == 2 * 4 + 56 + 32 && note_type == 1);
+  asm volatile(
+      ".pushsection .note.berth,\"aG\",%note,berth_note_v0,comdat\n"
+      ".balign 4\n"
+      ".long 6, 96, 1\n"
+      ".asciz \"berth\"\n"
+      ".balign 4\n"
+      ".long 0, 8\n"
+      "7701: .ascii \"" BERTH_COMPILER
+      "\"\n"
+      ".zero 56 - (. - 7701b)\n"
+      "7702: .ascii \"" BERTH_CXX_LIBRARY
+      "\"\n"
+      ".zero 32 - (. - 7702b)\n"
+      ".popsection\n");
+}
 
 }  // namespace berth::abi

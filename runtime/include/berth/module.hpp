@@ -61,7 +61,6 @@ struct image_exports {
   health_node* last_health = nullptr;
   int (*health)(const berth_sink*) = nullptr;  ///< runs the hooks of this very image
   berth_module_entry entry = nullptr;
-  const void* stamp = nullptr;          ///< keeps the note in the image
   const berth_module* table = nullptr;  ///< made on the first request
 };
 
@@ -103,10 +102,6 @@ BERTH_HIDDEN inline constinit image_exports this_image{};
 BERTH_HIDDEN inline int this_image_health(const berth_sink* sink) {
   return run_health(this_image, sink);
 }
-
-/// Read from the file before a module is loaded.
-BERTH_HIDDEN
-    __attribute__((section(".note.berth"), aligned(4))) inline const abi::note image_note{};
 
 }  // namespace berth::detail
 
@@ -318,7 +313,7 @@ class registered : private export_node {
  public:
   registered(const Builder& said) : said_(said) {  // NOLINT(google-explicit-constructor)
     said_.fill(*this, store_);
-    this_image.stamp = &image_note;
+    abi::leave_stamp();
     this_image.entry = &berth_module_v0;
     (this_image.last ? this_image.last->next : this_image.first) = this;
     this_image.last = this;
