@@ -1,0 +1,136 @@
+#include "scheduler/prices.hpp"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+namespace berth::sched {
+namespace {
+
+/// Three of each size keep an order from running out of slots for a shape it has not met yet.
+constexpr std::uint64_t presumed_count = 3;
+constexpr std::uint16_t presumed_sizes[] = {2, 4, 8};
+/// A price moves when it differs by more than this many milli and by more than a tenth.
+constexpr std::int64_t price_slack = 10;
+
+bool moved(std::int64_t from, std::int64_t to) {
+  const auto by = std::abs(from - to);
+  return by > price_slack && by * 10 > std::max(from, to);
+}
+
+}  // namespace
+
+void prices::arrived(const need& each, std::uint64_t models) {
+  ++arrivals_;
+  if (each.gpus == 0) return;
+  const auto milli = static_cast<std::uint64_t>(each.milli());
+  gpu_milli_ += milli;
+  gpu_cpu_milli_ += static_cast<std::uint64_t>(each.cpu_milli);
+  gpu_memory_mib_ += static_cast<std::uint64_t>(each.memory_mib);
+  if (models != ~std::uint64_t{0}) {
+    const auto known = std::find_if(groups_.begin(), groups_.end(), [&](const group& one) { return one.models == models; });
+    if (known == groups_.end()) {
+      groups_.push_back({models, milli, 0});
+    } else {
+      known->milli += milli;
+    }
+  }
+  if (each.gpus < 2) return;
+  const auto known = std::find_if(gangs_.begin(), gangs_.end(), [&](const gang& one) { return one.each == each && one.models == models; });
+  if (known == gangs_.end()) {
+    gangs_.push_back({each, models, 1, 0, 0});
+  } else {
+    ++known->count;
+  }
+}
+
+void prices::presume() {
+  presumed_.clear();
+  if (gpu_milli_ == 0) return;
+  for (const auto size : presumed_sizes) {
+    need each;
+    each.gpus = size;
+    each.gpu_milli = 1000;
+    each.cpu_milli = static_cast<std::int32_t>(gpu_cpu_milli_ * size * 1000 / gpu_milli_);
+    each.memory_mib = static_cast<std::int32_t>(gpu_memory_mib_ * size * 1000 / gpu_milli_);
+    presumed_.push_back({each, ~std::uint64_t{0}, presumed_count, 0, 0});
+  }
+}
+
+std::int64_t prices::slots_of(const gang& of, const standing& node) {
+  if (node.idle < of.each.gpus || (node.models & of.models) == 0) return 0;
+  std::int64_t slots = node.idle / of.each.gpus;
+  if (of.each.cpu_milli > 0) slots = std::min<std::int64_t>(slots, node.cpu_milli / of.each.cpu_milli);
+  if (of.each.memory_mib > 0) slots = std::min<std::int64_t>(slots, node.memory_mib / of.each.memory_mib);
+  return slots;
+}
+
+bool prices::weigh(const inventory& nodes) {
+  if (gpu_milli_ == 0) return false;
+  presume();
+  std::vector<gang> all = gangs_;
+  all.insert(all.end(), presumed_.begin(), presumed_.end());
+  std::vector<std::int64_t> idle_by_model(64);
+  std::int64_t idle = 0;
+  for (node_id node = 0; node < nodes.size(); ++node) {
+    const auto& row = nodes.row(node);
+    if (row.flags != 0 || row.devices == 0) continue;
+    const auto milli = nodes.milli(node);
+    const auto& kind = nodes.kind(node);
+    standing now{row.cpu_milli, row.memory_mib, 0, kind.models};
+    for (std::size_t i = 0; i < milli.size(); ++i) {
+      idle += milli[i];
+      idle_by_model[kind.model[i]] += milli[i];
+      now.idle += milli[i] == 1000 ? 1 : 0;
+    }
+    if (now.idle < 2) continue;
+    for (auto& one : all) one.slots += slots_of(one, now);
+  }
+  // Arrivals still to be expected before the cluster is full, per arrival so far.
+  const double ahead = static_cast<double>(idle) / static_cast<double>(gpu_milli_);
+  bool changed = false;
+  std::vector<gang> priced;
+  for (auto& one : all) {
+    const double ratio = std::min(1.0, static_cast<double>(one.count) * ahead / static_cast<double>(std::max<std::int64_t>(one.slots, 1)));
+    one.price = static_cast<std::int64_t>(one.each.milli() * ratio * ratio * ratio);
+    const auto old = std::find_if(priced_.begin(), priced_.end(), [&](const gang& other) { return other.each == one.each && other.models == one.models; });
+    const auto before = old == priced_.end() ? 0 : old->price;
+    if (moved(before, one.price)) changed = true;
+    if (one.price > price_slack) priced.push_back(one);
+  }
+  std::vector<std::int32_t> group_prices;
+  for (auto& one : groups_) {
+    std::uint64_t wanted = 0;
+    for (const auto& other : groups_)
+      if ((other.models & ~one.models) == 0) wanted += other.milli;
+    std::int64_t there = 0;
+    for (std::size_t model = 0; model < 64; ++model)
+      if ((one.models >> model & 1) != 0) there += idle_by_model[model];
+    const double ratio = std::min(1.0, static_cast<double>(wanted) * ahead / static_cast<double>(std::max<std::int64_t>(there, 1)));
+    group_prices.push_back(static_cast<std::int32_t>(1000 * ratio));
+    if (moved(one.price, group_prices.back())) changed = true;
+  }
+  if (!changed) return false;
+  priced_ = std::move(priced);
+  for (std::size_t i = 0; i < groups_.size(); ++i) groups_[i].price = group_prices[i];
+  return true;
+}
+
+std::int64_t prices::slots_lost(const standing& before, const standing& after) const {
+  if (before.idle < 2) return 0;
+  std::int64_t lost = 0;
+  for (const auto& one : priced_) {
+    const auto had = slots_of(one, before);
+    if (had > 0) lost += one.price * (had - slots_of(one, after));
+  }
+  return lost;
+}
+
+std::int32_t prices::model_price(std::uint8_t model, std::uint64_t models) const {
+  std::int32_t price = 0;
+  for (const auto& one : groups_)
+    if ((one.models >> model & 1) != 0 && (models & ~one.models) != 0) price = std::max(price, one.price);
+  return price;
+}
+
+}  // namespace berth::sched

@@ -1,0 +1,71 @@
+#pragma once
+// Prices: what placing work takes away from work that can only go to few places.
+//
+// Gang slots: a node can host a demand of several devices only while it has them idle together with the processor and
+// memory. Taking k of the cluster's slots for a shape h costs k * milli(h) * min(1, D_h / slots_h)^3, D_h being the
+// arrivals of h still to be expected before the cluster is full: nothing while slots abound, the whole gang when the
+// last ones go. Few gangs are seen early, so three more of each size (2, 4, 8), with the usual processor and memory per
+// device, are presumed.
+//
+// Models: on model m, milli * max over restricted groups A (m in A, the work not itself restricted to A) of
+// min(1, demand(A) / idle(A)).
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "scheduler/inventory.hpp"
+
+namespace berth::sched {
+
+class prices {
+ public:
+  /// Counts one arrival.
+  void arrived(const need& each, std::uint64_t models);
+
+  /// Weighs demand against what is left. True when some price has moved so far that scores should follow.
+  /// Cost: O(nodes x gang shapes seen).
+  bool weigh(const inventory& nodes);
+
+  /// A node's state, as far as gangs can use it.
+  struct standing {
+    std::int32_t cpu_milli = 0;
+    std::int32_t memory_mib = 0;
+    std::int32_t idle = 0;
+    std::uint64_t models = 0;
+  };
+  /// Milli lost in gang slots when a node goes from one state to another.
+  [[nodiscard]] std::int64_t slots_lost(const standing& before, const standing& after) const;
+  /// Price in milli per 1000 milli taken on a device model by work that admits `models`.
+  [[nodiscard]] std::int32_t model_price(std::uint8_t model, std::uint64_t models) const;
+
+ private:
+  struct gang {
+    need each;
+    std::uint64_t models = 0;
+    std::uint64_t count = 0;
+    std::int64_t slots = 0;
+    std::int64_t price = 0;  ///< milli per slot
+  };
+  struct group {
+    std::uint64_t models = 0;
+    std::uint64_t milli = 0;   ///< arrived so far
+    std::int32_t price = 0;  ///< per mille
+  };
+
+  [[nodiscard]] static std::int64_t slots_of(const gang& of, const standing& node);
+  void presume();
+
+  std::vector<gang> gangs_;
+  std::vector<gang> priced_;  ///< seen and presumed gangs that cost something now
+  std::vector<group> groups_;
+  std::vector<gang> presumed_;
+  std::uint64_t arrivals_ = 0;
+  std::uint64_t gpu_milli_ = 0;
+  std::uint64_t gpu_cpu_milli_ = 0;     ///< processor asked for by GPU work
+  std::uint64_t gpu_memory_mib_ = 0;
+  std::uint64_t gpu_milli_sized_ = 0;
+};
+
+}  // namespace berth::sched
