@@ -1,15 +1,15 @@
 #include "scheduler/fill_policy.hpp"
 
-#include <algorithm>
-#include <array>
-#include <bit>
-#include <cstdlib>
-
 #include "scheduler/futures.hpp"
 #include "scheduler/prices.hpp"
 #include "scheduler/scored_policy.hpp"
 #include "scheduler/state_memo.hpp"
 #include "scheduler/workload.hpp"
+
+#include <algorithm>
+#include <array>
+#include <bit>
+#include <cstdlib>
 
 namespace berth::sched {
 namespace {
@@ -22,8 +22,10 @@ constexpr std::size_t memo_entries_log2 = 18;
 
 /// Cost in steps to score: single steps where it matters, coarser far away on either side.
 int score_of(std::int64_t milli) {
-  const auto steps = (milli >= 0 ? milli + milli_per_step / 2 : milli - milli_per_step / 2) / milli_per_step;
-  if (steps < -40) return static_cast<int>(std::min<std::int64_t>(score_max, 234 - 0 + (-40 - steps) / 32));
+  const auto steps =
+      (milli >= 0 ? milli + milli_per_step / 2 : milli - milli_per_step / 2) / milli_per_step;
+  if (steps < -40)
+    return static_cast<int>(std::min<std::int64_t>(score_max, 234 - 0 + (-40 - steps) / 32));
   if (steps < 130) return static_cast<int>(194 - steps);
   return static_cast<int>(std::max<std::int64_t>(1, 64 - (steps - 130) / 32));
 }
@@ -31,7 +33,8 @@ int score_of(std::int64_t milli) {
 const std::array<std::uint64_t, 1001>& device_hash() {
   static const auto table = [] {
     std::array<std::uint64_t, 1001> made{};
-    for (std::size_t left = 1; left < made.size(); ++left) made[left] = state_memo::mixed(left);
+    for (std::size_t left = 1; left < made.size(); ++left)
+      made[left] = state_memo::mixed(left);
     return made;
   }();
   return table;
@@ -63,9 +66,17 @@ class fill final : public scored_policy {
 
  private:
   fill(const fill& other, const inventory& copy)
-      : scored_policy(other, copy), seed_(other.seed_), seen_(other.seen_), when_(other.when_),
-        prices_(other.prices_), since_weighed_(other.since_weighed_), futures_(other.futures_), memo_(other.memo_),
-        cpu_unit_(other.cpu_unit_), models_known_(other.models_known_), generation_(other.generation_) {}
+      : scored_policy(other, copy),
+        seed_(other.seed_),
+        seen_(other.seen_),
+        when_(other.when_),
+        prices_(other.prices_),
+        since_weighed_(other.since_weighed_),
+        futures_(other.futures_),
+        memo_(other.memo_),
+        cpu_unit_(other.cpu_unit_),
+        models_known_(other.models_known_),
+        generation_(other.generation_) {}
 
   void learn(const inventory& nodes) {
     std::int32_t largest = 1;
@@ -91,9 +102,15 @@ class fill final : public scored_policy {
   };
 
   /// lanes times the expected idle milli of one model's devices on a node.
-  std::int32_t left_over(std::uint8_t model, std::int32_t cpu_units, std::uint64_t devices_hash,
-                         std::span<const std::uint16_t> milli, std::size_t changed, std::uint16_t instead) {
-    const auto key = devices_hash + state_memo::mixed((static_cast<std::uint64_t>(model) << 32) + static_cast<std::uint32_t>(cpu_units) + 2000);
+  std::int32_t left_over(std::uint8_t model,
+                         std::int32_t cpu_units,
+                         std::uint64_t devices_hash,
+                         std::span<const std::uint16_t> milli,
+                         std::size_t changed,
+                         std::uint16_t instead) {
+    const auto key = devices_hash
+                     + state_memo::mixed((static_cast<std::uint64_t>(model) << 32)
+                                         + static_cast<std::uint32_t>(cpu_units) + 2000);
     return memo_.value(key, [&] {
       std::array<std::uint16_t, 64> rest{};
       std::copy(milli.begin(), milli.end(), rest.begin());
@@ -121,7 +138,8 @@ class fill final : public scored_policy {
     const auto none = milli.size();
     const std::int64_t before = left_over(model, units_before, devices_hash, milli, none, 0);
     const prices::standing was{row.cpu_milli, row.memory_mib, idle, kind.models};
-    prices::standing will{row.cpu_milli - each.cpu_milli, row.memory_mib - each.memory_mib, idle, kind.models};
+    prices::standing will{row.cpu_milli - each.cpu_milli, row.memory_mib - each.memory_mib, idle,
+                          kind.models};
     constexpr auto lanes = static_cast<std::int64_t>(futures::lanes);
     if (each.gpus == 0) {
       const auto after = left_over(model, units_after, devices_hash, milli, none, 0);
@@ -138,7 +156,8 @@ class fill final : public scored_policy {
         rest[static_cast<std::size_t>(std::countr_zero(usable))] = 0;
       }
       will.idle -= each.gpus;
-      const auto after = left_over(model, units_after, devices_hash - each.gpus * hash[1000], {rest.data(), milli.size()}, none, 0);
+      const auto after = left_over(model, units_after, devices_hash - each.gpus * hash[1000],
+                                   {rest.data(), milli.size()}, none, 0);
       return {(after - before) / lanes + prices_.slots_lost(was, will) + scarce, chosen};
     }
     option best;
@@ -149,7 +168,8 @@ class fill final : public scored_policy {
       tried = left;
       const auto rest = static_cast<std::uint16_t>(left - each.gpu_milli);
       will.idle = idle - (left == 1000 ? 1 : 0);
-      const auto after = left_over(model, units_after, devices_hash - hash[left] + hash[rest], milli, device, rest);
+      const auto after = left_over(model, units_after, devices_hash - hash[left] + hash[rest],
+                                   milli, device, rest);
       const auto cost = (after - before) / lanes + prices_.slots_lost(was, will) + scarce;
       if (best.devices == 0 || cost < best.cost) best = {cost, usable & ~(usable - 1)};
     }
@@ -178,6 +198,8 @@ class fill final : public scored_policy {
 
 }  // namespace
 
-std::unique_ptr<policy> make_fill_policy(const policy_options& options) { return std::make_unique<fill>(options); }
+std::unique_ptr<policy> make_fill_policy(const policy_options& options) {
+  return std::make_unique<fill>(options);
+}
 
 }  // namespace berth::sched

@@ -6,9 +6,9 @@
 // learned again whenever they have grown by 1.3. After learning, a shape's scores follow a bounded number of nodes at a
 // time, so that no decision waits for ten thousand of them.
 
-#include <memory>
-
 #include "scheduler/policy.hpp"
+
+#include <memory>
 
 namespace berth::sched {
 

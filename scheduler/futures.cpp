@@ -1,10 +1,10 @@
 #include "scheduler/futures.hpp"
 
+#include "scheduler/random_source.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <numeric>
-
-#include "scheduler/random_source.hpp"
 
 namespace berth::sched {
 namespace {
@@ -59,7 +59,8 @@ BERTH_INLINE void pour_gangs(pool& in, const futures::step& arrivals) {
   load(cpu, arrivals.cpu);
   load(gpus, arrivals.gpus);
   lane_vector idle{};
-  for (std::size_t i = 0; i < in.devices; ++i) idle -= in.milli[i] == 1000;
+  for (std::size_t i = 0; i < in.devices; ++i)
+    idle -= in.milli[i] == 1000;
   const lane_vector open = (gpus > 1) & (in.cpu >= cpu) & (idle >= gpus);
   lane_vector wanted = gpus & open;
   in.cpu -= cpu & open;
@@ -73,14 +74,17 @@ BERTH_INLINE void pour_gangs(pool& in, const futures::step& arrivals) {
 /// Whether some lane still has both processor and a device for the least demanding work.
 BERTH_INLINE bool anything_fits(const pool& in, const futures::scenario& of) {
   lane_vector most{};
-  for (std::size_t i = 0; i < in.devices; ++i) most |= in.milli[i] >= of.milli_min;
+  for (std::size_t i = 0; i < in.devices; ++i)
+    most |= in.milli[i] >= of.milli_min;
   const lane_vector open = most & (in.cpu >= of.cpu_min);
   std::int16_t any = 0;
-  for (std::size_t lane = 0; lane < futures::lanes; ++lane) any = static_cast<std::int16_t>(any | open[lane]);
+  for (std::size_t lane = 0; lane < futures::lanes; ++lane)
+    any = static_cast<std::int16_t>(any | open[lane]);
   return any != 0;
 }
 
-BERTH_INLINE std::int32_t pour(const futures::scenario& of, std::int32_t cpu_units,
+BERTH_INLINE std::int32_t pour(const futures::scenario& of,
+                               std::int32_t cpu_units,
                                std::span<const std::uint16_t> milli) {
   pool in;
   in.devices = 0;
@@ -101,24 +105,28 @@ BERTH_INLINE std::int32_t pour(const futures::scenario& of, std::int32_t cpu_uni
   }
   std::int32_t sum = too_small * static_cast<std::int32_t>(futures::lanes);
   for (std::size_t i = 0; i < in.devices; ++i)
-    for (std::size_t lane = 0; lane < futures::lanes; ++lane) sum += in.milli[i][lane];
+    for (std::size_t lane = 0; lane < futures::lanes; ++lane)
+      sum += in.milli[i][lane];
   return sum;
 }
 
 #if defined(__x86_64__)
-__attribute__((target("avx2"))) std::int32_t pour_avx2(const futures::scenario& of, std::int32_t cpu_units,
+__attribute__((target("avx2"))) std::int32_t pour_avx2(const futures::scenario& of,
+                                                       std::int32_t cpu_units,
                                                        std::span<const std::uint16_t> milli) {
   return pour(of, cpu_units, milli);
 }
 #endif
 
-std::int32_t pour_baseline(const futures::scenario& of, std::int32_t cpu_units,
+std::int32_t pour_baseline(const futures::scenario& of,
+                           std::int32_t cpu_units,
                            std::span<const std::uint16_t> milli) {
   return pour(of, cpu_units, milli);
 }
 
 /// `draws` indices, each as often as its weight says: one random offset, then even steps through the weights; shuffled.
-std::vector<std::size_t> systematic_draws(const std::vector<std::uint64_t>& weights, std::size_t draws,
+std::vector<std::size_t> systematic_draws(const std::vector<std::uint64_t>& weights,
+                                          std::size_t draws,
                                           random_source& random) {
   const auto total = std::accumulate(weights.begin(), weights.end(), std::uint64_t{0});
   std::vector<std::size_t> drawn;
@@ -126,8 +134,10 @@ std::vector<std::size_t> systematic_draws(const std::vector<std::uint64_t>& weig
   std::size_t index = 0;
   const auto offset = random.below(1U << 16);
   for (std::size_t i = 0; i < draws; ++i) {
-    const auto at = static_cast<double>(total) * (static_cast<double>(i) + offset / 65536.0) / static_cast<double>(draws);
-    while (index + 1 < weights.size() && static_cast<double>(passed + weights[index]) <= at) passed += weights[index++];
+    const auto at = static_cast<double>(total) * (static_cast<double>(i) + offset / 65536.0)
+                    / static_cast<double>(draws);
+    while (index + 1 < weights.size() && static_cast<double>(passed + weights[index]) <= at)
+      passed += weights[index++];
     drawn.push_back(index);
   }
   for (std::size_t i = drawn.size(); i > 1; --i)
@@ -137,7 +147,9 @@ std::vector<std::size_t> systematic_draws(const std::vector<std::uint64_t>& weig
 
 }  // namespace
 
-futures::futures(const inventory& nodes, std::span<const expected_demand> expected, std::int32_t cpu_unit,
+futures::futures(const inventory& nodes,
+                 std::span<const expected_demand> expected,
+                 std::int32_t cpu_unit,
                  std::uint64_t seed) {
   random_source random(seed);
   for (std::size_t model = 0; model < nodes.models().size(); ++model) {
@@ -157,11 +169,12 @@ futures::futures(const inventory& nodes, std::span<const expected_demand> expect
       for (std::size_t i = 0; i < drawn.size(); ++i) {
         const auto& each = admitted[drawn[i]]->each;
         auto& step = made.steps[i / lanes];
-        const auto units = static_cast<std::int16_t>(
-            std::min<std::int64_t>((std::int64_t{each.cpu_milli} + cpu_unit - 1) / cpu_unit, never_fits));
+        const auto units = static_cast<std::int16_t>(std::min<std::int64_t>(
+            (std::int64_t{each.cpu_milli} + cpu_unit - 1) / cpu_unit, never_fits));
         step.cpu[i % lanes] = units;
         step.gpus[i % lanes] = static_cast<std::int16_t>(each.gpus);
-        step.milli[i % lanes] = each.gpus > 1 ? never_fits : static_cast<std::int16_t>(each.gpu_milli);
+        step.milli[i % lanes] =
+            each.gpus > 1 ? never_fits : static_cast<std::int16_t>(each.gpu_milli);
         if (each.gpus > 1) made.has_gang[i / lanes] = 1;
         made.cpu_min = std::min(made.cpu_min, units);
         made.milli_min = std::min(made.milli_min, static_cast<std::int16_t>(each.gpu_milli));
@@ -171,7 +184,8 @@ futures::futures(const inventory& nodes, std::span<const expected_demand> expect
   }
 }
 
-std::int32_t futures::left_over(std::uint8_t model, std::int32_t cpu_units,
+std::int32_t futures::left_over(std::uint8_t model,
+                                std::int32_t cpu_units,
                                 std::span<const std::uint16_t> milli) const {
 #if defined(__x86_64__)
   static const bool wide = __builtin_cpu_supports("avx2") != 0;
@@ -180,7 +194,8 @@ std::int32_t futures::left_over(std::uint8_t model, std::int32_t cpu_units,
   return pour_baseline(models_[model], cpu_units, milli);
 }
 
-std::int32_t futures::left_over_baseline(std::uint8_t model, std::int32_t cpu_units,
+std::int32_t futures::left_over_baseline(std::uint8_t model,
+                                         std::int32_t cpu_units,
                                          std::span<const std::uint16_t> milli) const {
   return pour_baseline(models_[model], cpu_units, milli);
 }

@@ -8,13 +8,13 @@
 //
 // The sixteen scenarios run side by side in the lanes of one vector register (AVX2 where there is, chosen at run time).
 
+#include "scheduler/inventory.hpp"
+#include "scheduler/policy.hpp"
+
 #include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
-
-#include "scheduler/inventory.hpp"
-#include "scheduler/policy.hpp"
 
 namespace berth::sched {
 
@@ -28,15 +28,19 @@ class futures {
   futures() = default;
   /// Draws the scenarios for the models known to `nodes`. `cpu_unit` is the step (milli) processor shares are counted
   /// in. Drawing is systematic: each shape comes as often as its share says, in shuffled order.
-  futures(const inventory& nodes, std::span<const expected_demand> expected, std::int32_t cpu_unit,
+  futures(const inventory& nodes,
+          std::span<const expected_demand> expected,
+          std::int32_t cpu_unit,
           std::uint64_t seed);
 
   /// Sum over the scenarios of the milli left on devices of `model` (so `lanes` times the expectation), given the
   /// processor units left and the milli left per device; at most 64 devices. Depends on the devices as a multiset.
-  [[nodiscard]] std::int32_t left_over(std::uint8_t model, std::int32_t cpu_units,
+  [[nodiscard]] std::int32_t left_over(std::uint8_t model,
+                                       std::int32_t cpu_units,
                                        std::span<const std::uint16_t> milli) const;
   /// The same without vector instructions beyond the baseline, for comparison.
-  [[nodiscard]] std::int32_t left_over_baseline(std::uint8_t model, std::int32_t cpu_units,
+  [[nodiscard]] std::int32_t left_over_baseline(std::uint8_t model,
+                                                std::int32_t cpu_units,
                                                 std::span<const std::uint16_t> milli) const;
 
   struct alignas(32) step {
@@ -44,6 +48,7 @@ class futures {
     std::array<std::int16_t, lanes> milli{};
     std::array<std::int16_t, lanes> gpus{};
   };
+
   struct scenario {
     std::vector<step> steps;
     std::vector<std::uint8_t> has_gang;  ///< per step: some lane wants several devices

@@ -13,6 +13,13 @@ constexpr std::uint16_t presumed_sizes[] = {2, 4, 8};
 /// A price moves when it differs by more than this many milli and by more than a tenth.
 constexpr std::int64_t price_slack = 10;
 
+/// How likely a slot is missed when `expected` demands compete for `slots`: the cube holds back while slots abound.
+double scarcity(double expected, std::int64_t slots) {
+  const double ratio =
+      std::min(1.0, expected / static_cast<double>(std::max<std::int64_t>(slots, 1)));
+  return ratio * ratio * ratio;
+}
+
 bool moved(std::int64_t from, std::int64_t to) {
   const auto by = std::abs(from - to);
   return by > price_slack && by * 10 > std::max(from, to);
@@ -28,7 +35,8 @@ void prices::arrived(const need& each, std::uint64_t models) {
   gpu_cpu_milli_ += static_cast<std::uint64_t>(each.cpu_milli);
   gpu_memory_mib_ += static_cast<std::uint64_t>(each.memory_mib);
   if (models != ~std::uint64_t{0}) {
-    const auto known = std::find_if(groups_.begin(), groups_.end(), [&](const group& one) { return one.models == models; });
+    const auto known = std::find_if(groups_.begin(), groups_.end(),
+                                    [&](const group& one) { return one.models == models; });
     if (known == groups_.end()) {
       groups_.push_back({models, milli, 0});
     } else {
@@ -36,7 +44,9 @@ void prices::arrived(const need& each, std::uint64_t models) {
     }
   }
   if (each.gpus < 2) return;
-  const auto known = std::find_if(gangs_.begin(), gangs_.end(), [&](const gang& one) { return one.each == each && one.models == models; });
+  const auto known = std::find_if(gangs_.begin(), gangs_.end(), [&](const gang& one) {
+    return one.each == each && one.models == models;
+  });
   if (known == gangs_.end()) {
     gangs_.push_back({each, models, 1, 0, 0});
   } else {
@@ -44,30 +54,50 @@ void prices::arrived(const need& each, std::uint64_t models) {
   }
 }
 
-void prices::presume() {
+void prices::presume(const inventory& nodes) {
   presumed_.clear();
-  if (gpu_milli_ == 0) return;
-  for (const auto size : presumed_sizes) {
-    need each;
-    each.gpus = size;
-    each.gpu_milli = 1000;
-    each.cpu_milli = static_cast<std::int32_t>(gpu_cpu_milli_ * size * 1000 / gpu_milli_);
-    each.memory_mib = static_cast<std::int32_t>(gpu_memory_mib_ * size * 1000 / gpu_milli_);
-    presumed_.push_back({each, ~std::uint64_t{0}, presumed_count, 0, 0});
+  const auto add = [&](const need& each) {
+    const auto same = [&](const gang& one) { return one.each == each; };
+    if (std::none_of(presumed_.begin(), presumed_.end(), same))
+      presumed_.push_back({each, ~std::uint64_t{0}, presumed_count, 0, 0});
+  };
+  const auto usual = [&](std::uint64_t of, std::uint16_t devices) {
+    return static_cast<std::int32_t>(of * devices * 1000 / gpu_milli_);
+  };
+  for (const auto size : presumed_sizes)
+    add({usual(gpu_cpu_milli_, size), usual(gpu_memory_mib_, size), size, 1000, 0});
+  for (std::uint16_t number = 0; number < nodes.kinds(); ++number) {
+    const auto& kind = nodes.kind_at(number);
+    if (kind.model.size() < 2) continue;
+    add({kind.cpu_milli / 16 * 15, kind.memory_mib / 16 * 15,
+         static_cast<std::uint16_t>(kind.model.size()), 1000, 0});
   }
 }
 
 std::int64_t prices::slots_of(const gang& of, const standing& node) {
   if (node.idle < of.each.gpus || (node.models & of.models) == 0) return 0;
   std::int64_t slots = node.idle / of.each.gpus;
-  if (of.each.cpu_milli > 0) slots = std::min<std::int64_t>(slots, node.cpu_milli / of.each.cpu_milli);
-  if (of.each.memory_mib > 0) slots = std::min<std::int64_t>(slots, node.memory_mib / of.each.memory_mib);
+  if (of.each.cpu_milli > 0)
+    slots = std::min<std::int64_t>(slots, node.cpu_milli / of.each.cpu_milli);
+  if (of.each.memory_mib > 0)
+    slots = std::min<std::int64_t>(slots, node.memory_mib / of.each.memory_mib);
   return slots;
+}
+
+void prices::count_heavier(std::vector<gang>& all) const {
+  for (auto& one : all)
+    for (const auto& other : gangs_) {
+      const auto& most = other.each;
+      const auto& least = one.each;
+      if (most != least && most.gpus == least.gpus && most.cpu_milli >= least.cpu_milli
+          && most.memory_mib >= least.memory_mib)
+        one.count += other.count;
+    }
 }
 
 bool prices::weigh(const inventory& nodes) {
   if (gpu_milli_ == 0) return false;
-  presume();
+  presume(nodes);
   std::vector<gang> all = gangs_;
   all.insert(all.end(), presumed_.begin(), presumed_.end());
   std::vector<std::int64_t> idle_by_model(64);
@@ -84,16 +114,20 @@ bool prices::weigh(const inventory& nodes) {
       now.idle += milli[i] == 1000 ? 1 : 0;
     }
     if (now.idle < 2) continue;
-    for (auto& one : all) one.slots += slots_of(one, now);
+    for (auto& one : all)
+      one.slots += slots_of(one, now);
   }
+  count_heavier(all);
   // Arrivals still to be expected before the cluster is full, per arrival so far.
   const double ahead = static_cast<double>(idle) / static_cast<double>(gpu_milli_);
   bool changed = false;
   std::vector<gang> priced;
   for (auto& one : all) {
-    const double ratio = std::min(1.0, static_cast<double>(one.count) * ahead / static_cast<double>(std::max<std::int64_t>(one.slots, 1)));
-    one.price = static_cast<std::int64_t>(one.each.milli() * ratio * ratio * ratio);
-    const auto old = std::find_if(priced_.begin(), priced_.end(), [&](const gang& other) { return other.each == one.each && other.models == one.models; });
+    one.price = static_cast<std::int64_t>(
+        one.each.milli() * scarcity(static_cast<double>(one.count) * ahead, one.slots));
+    const auto old = std::find_if(priced_.begin(), priced_.end(), [&](const gang& other) {
+      return other.each == one.each && other.models == one.models;
+    });
     const auto before = old == priced_.end() ? 0 : old->price;
     if (moved(before, one.price)) changed = true;
     if (one.price > price_slack) priced.push_back(one);
@@ -106,13 +140,15 @@ bool prices::weigh(const inventory& nodes) {
     std::int64_t there = 0;
     for (std::size_t model = 0; model < 64; ++model)
       if ((one.models >> model & 1) != 0) there += idle_by_model[model];
-    const double ratio = std::min(1.0, static_cast<double>(wanted) * ahead / static_cast<double>(std::max<std::int64_t>(there, 1)));
+    const double ratio = std::min(1.0, static_cast<double>(wanted) * ahead
+                                           / static_cast<double>(std::max<std::int64_t>(there, 1)));
     group_prices.push_back(static_cast<std::int32_t>(1000 * ratio));
     if (moved(one.price, group_prices.back())) changed = true;
   }
   if (!changed) return false;
   priced_ = std::move(priced);
-  for (std::size_t i = 0; i < groups_.size(); ++i) groups_[i].price = group_prices[i];
+  for (std::size_t i = 0; i < groups_.size(); ++i)
+    groups_[i].price = group_prices[i];
   return true;
 }
 
@@ -121,7 +157,7 @@ std::int64_t prices::slots_lost(const standing& before, const standing& after) c
   std::int64_t lost = 0;
   for (const auto& one : priced_) {
     const auto had = slots_of(one, before);
-    if (had > 0) lost += one.price * (had - slots_of(one, after));
+    if (had > 0) lost = std::max(lost, one.price * (had - slots_of(one, after)));
   }
   return lost;
 }
@@ -129,7 +165,8 @@ std::int64_t prices::slots_lost(const standing& before, const standing& after) c
 std::int32_t prices::model_price(std::uint8_t model, std::uint64_t models) const {
   std::int32_t price = 0;
   for (const auto& one : groups_)
-    if ((one.models >> model & 1) != 0 && (models & ~one.models) != 0) price = std::max(price, one.price);
+    if ((one.models >> model & 1) != 0 && (models & ~one.models) != 0)
+      price = std::max(price, one.price);
   return price;
 }
 

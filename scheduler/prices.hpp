@@ -3,19 +3,21 @@
 //
 // Gang slots: a node can host a demand of several devices only while it has them idle together with the processor and
 // memory. Taking k of the cluster's slots for a shape h costs k * milli(h) * min(1, D_h / slots_h)^3, D_h being the
-// arrivals of h still to be expected before the cluster is full: nothing while slots abound, the whole gang when the
-// last ones go. Few gangs are seen early, so three more of each size (2, 4, 8), with the usual processor and memory per
-// device, are presumed.
+// arrivals of h, or of shapes of as many devices that need at least as much otherwise, still to be expected before the cluster is full:
+// nothing while slots abound, the whole gang when the last ones go. A node's slots for one shape and for a smaller one
+// are the same devices, so the dearest counts, not the sum. Few gangs are seen early, so three more of each size (2, 4,
+// 8; with the usual processor and memory per device) and of each kind's nearly whole node are presumed; without the
+// latter, nodes larger than most are nibbled at before the first work that needs one arrives.
 //
 // Models: on model m, milli * max over restricted groups A (m in A, the work not itself restricted to A) of
 // min(1, demand(A) / idle(A)).
+
+#include "scheduler/inventory.hpp"
 
 #include <cstdint>
 #include <map>
 #include <span>
 #include <vector>
-
-#include "scheduler/inventory.hpp"
 
 namespace berth::sched {
 
@@ -35,6 +37,7 @@ class prices {
     std::int32_t idle = 0;
     std::uint64_t models = 0;
   };
+
   /// Milli lost in gang slots when a node goes from one state to another.
   [[nodiscard]] std::int64_t slots_lost(const standing& before, const standing& after) const;
   /// Price in milli per 1000 milli taken on a device model by work that admits `models`.
@@ -48,14 +51,17 @@ class prices {
     std::int64_t slots = 0;
     std::int64_t price = 0;  ///< milli per slot
   };
+
   struct group {
     std::uint64_t models = 0;
-    std::uint64_t milli = 0;   ///< arrived so far
-    std::int32_t price = 0;  ///< per mille
+    std::uint64_t milli = 0;  ///< arrived so far
+    std::int32_t price = 0;   ///< per mille
   };
 
   [[nodiscard]] static std::int64_t slots_of(const gang& of, const standing& node);
-  void presume();
+  /// Adds to each shape's count the arrivals seen of shapes that take its slots.
+  void count_heavier(std::vector<gang>& all) const;
+  void presume(const inventory& nodes);
 
   std::vector<gang> gangs_;
   std::vector<gang> priced_;  ///< seen and presumed gangs that cost something now
@@ -63,7 +69,7 @@ class prices {
   std::vector<gang> presumed_;
   std::uint64_t arrivals_ = 0;
   std::uint64_t gpu_milli_ = 0;
-  std::uint64_t gpu_cpu_milli_ = 0;     ///< processor asked for by GPU work
+  std::uint64_t gpu_cpu_milli_ = 0;  ///< processor asked for by GPU work
   std::uint64_t gpu_memory_mib_ = 0;
   std::uint64_t gpu_milli_sized_ = 0;
 };

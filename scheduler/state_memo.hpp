@@ -29,6 +29,7 @@ class state_memo {
   }
 
   void clear() { entries_.assign(entries_.size(), {}); }
+
   [[nodiscard]] std::size_t bytes() const noexcept { return entries_.size() * sizeof(entry); }
 
   /// A good hash of a small number (splitmix64).
@@ -45,6 +46,7 @@ class state_memo {
     std::uint32_t high = 0;
     std::int32_t value = 0;
   };
+
   std::vector<entry> entries_;
 };
 
