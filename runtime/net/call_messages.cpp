@@ -1,12 +1,12 @@
 #include "runtime/net/call_messages.hpp"
 
+#include "runtime/wire/call.capnp.h"
+
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
 #include <algorithm>
 #include <cstring>
-
-#include "runtime/wire/call.capnp.h"
 
 namespace berth::net {
 namespace {
@@ -20,13 +20,17 @@ std::vector<std::byte> bytes_of(capnp::MessageBuilder& message) {
   return {first, first + chars.size()};
 }
 
-kj::StringPtr text_of(const std::string& text) { return {text.c_str(), text.size()}; }
+kj::StringPtr text_of(const std::string& text) {
+  return {text.c_str(), text.size()};
+}
 
 kj::ArrayPtr<const kj::byte> data_of(const std::string& text) {
   return {reinterpret_cast<const kj::byte*>(text.data()), text.size()};
 }
 
-std::string string_of(capnp::Text::Reader text) { return {text.cStr(), text.size()}; }
+std::string string_of(capnp::Text::Reader text) {
+  return {text.cStr(), text.size()};
+}
 
 std::string string_of(capnp::Data::Reader data) {
   return {reinterpret_cast<const char*>(data.begin()), data.size()};
@@ -89,7 +93,8 @@ error_info decode_failure(std::span<const std::byte> body) {
     why.detail_type = string_of(from.getDetailType());
   });
   if (!read_it || !known_kind)
-    return fail(kind::disconnected, "bad_frame", "the peer answered with an error that cannot be read");
+    return fail(kind::disconnected, "bad_frame",
+                "the peer answered with an error that cannot be read");
   return why;
 }
 
@@ -156,7 +161,8 @@ std::optional<report> read_report(std::span<const std::byte> body) noexcept {
   std::memcpy(&what.value, body.data(), sizeof what.value);
   std::memcpy(&kind, body.data() + 8, sizeof kind);
   std::memcpy(&size, body.data() + 12, sizeof size);
-  if (kind > 1 || size > report_text_max || size > body.size() - report_head_bytes) return std::nullopt;
+  if (kind > 1 || size > report_text_max || size > body.size() - report_head_bytes)
+    return std::nullopt;
   what.kind = static_cast<report::what>(kind);
   what.text = {reinterpret_cast<const char*>(body.data()) + report_head_bytes, size};
   return what;

@@ -51,6 +51,7 @@ struct report {
 /// Layout: value (8 bytes), kind (4), size of the text (4), text.
 inline constexpr std::size_t report_head_bytes = 16;
 inline constexpr std::size_t report_text_max = 4096;
+
 [[nodiscard]] constexpr std::size_t report_bytes(std::string_view text) noexcept {
   return report_head_bytes + (text.size() < report_text_max ? text.size() : report_text_max);
 }

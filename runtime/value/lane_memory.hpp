@@ -2,14 +2,14 @@
 // Lane memory: payloads as the codec knows them (an owner with bytes) and as a lane carries them (bytes, perhaps in a
 // shared segment), each made from the other without a copy.
 
+#include "runtime/base/segment.hpp"
+
 #include <atomic>
 #include <berth/bytes.hpp>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <utility>
-
-#include "runtime/base/segment.hpp"
 
 namespace berth::detail {
 

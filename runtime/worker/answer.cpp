@@ -1,12 +1,12 @@
 #include "runtime/worker/answer.hpp"
 
-#include <berth/value.hpp>
-#include <cstring>
-#include <string>
-
 #include "runtime/net/call_messages.hpp"
 #include "runtime/value/lane_memory.hpp"
 #include "runtime/value/value_message.hpp"
+
+#include <berth/value.hpp>
+#include <cstring>
+#include <string>
 
 namespace berth::worker {
 namespace {
@@ -15,7 +15,9 @@ namespace {
 // the link whose room this thread holds.
 thread_local bool holds_room = false;
 
-std::string string_of(const berth_text& text) { return {text.data, text.size}; }
+std::string string_of(const berth_text& text) {
+  return {text.data, text.size};
+}
 
 external external_of(const berth_external& from) {
   const auto* owner = static_cast<const std::shared_ptr<memory>*>(from.owner);
@@ -89,7 +91,8 @@ void* answer::room_aside(std::uint64_t size) {
 
 int answer::take_externals(const berth_external* externals, std::uint32_t count) {
   aside_externals_ = externals_of(externals, count);
-  if (with_.as == binding::form::same) {  // borrowed payloads end with the thunk: the link takes them now
+  if (with_.as
+      == binding::form::same) {  // borrowed payloads end with the thunk: the link takes them now
     aside_used_ = false;
     room_.emplace(to_.begin(kind_, call_, aside_bytes_, for_lane(aside_externals_), 0, version_));
     lost_ = !*room_;
@@ -154,7 +157,8 @@ void answer::send_transcoded() {
 }
 
 void answer::send_block(const hot_block& block, std::uint8_t flags) {
-  auto room = to_.begin(kind_, call_, block.block.size(), for_lane(block.externals), flags, version_);
+  auto room =
+      to_.begin(kind_, call_, block.block.size(), for_lane(block.externals), flags, version_);
   if (!room) return;
   std::memcpy(room.body(), block.block.data(), block.block.size());
   room.commit();
@@ -176,7 +180,10 @@ void answer::report(const net::report& what) noexcept {
   room.commit();
 }
 
-void send_line(net::served_link& to, std::uint64_t call, std::string_view text, output stream) noexcept {
+void send_line(net::served_link& to,
+               std::uint64_t call,
+               std::string_view text,
+               output stream) noexcept {
   if (holds_room) return;
   const std::uint8_t flags = stream == output::err ? net::flag_error_stream : 0;
   auto room = to.begin(net::frame_kind::log, call, text.size(), {}, flags);

@@ -4,6 +4,10 @@
 // It is the host's half of the module boundary: the thunk asks for room, gets it straight in the lane, and writes.
 // Nothing is sent before `send`, so that the ledger says "finished" first.
 
+#include "runtime/net/server.hpp"
+#include "runtime/worker/binding.hpp"
+#include "runtime/worker/running_call.hpp"
+
 #include <berth/abi.hpp>
 #include <berth/error.hpp>
 #include <berth/value.hpp>
@@ -12,17 +16,16 @@
 #include <string_view>
 #include <vector>
 
-#include "runtime/net/server.hpp"
-#include "runtime/worker/binding.hpp"
-#include "runtime/worker/running_call.hpp"
-
 namespace berth::worker {
 
 /// A resource on the stack of the executing thread; one call. Threads: that thread.
 class answer final : public call_reports {
  public:
   /// `with` decides whether results are transcoded.
-  answer(net::served_link& to, std::uint64_t call, const binding& with, std::uint32_t version) noexcept
+  answer(net::served_link& to,
+         std::uint64_t call,
+         const binding& with,
+         std::uint32_t version) noexcept
       : to_(to), call_(call), with_(with), version_(version) {}
 
   answer(const answer&) = delete;
@@ -85,7 +88,10 @@ class answer final : public call_reports {
 
 /// Sends one line of output to the caller, unless this thread is in the middle of writing a frame.
 enum class output : std::uint8_t { out, err };
-void send_line(net::served_link& to, std::uint64_t call, std::string_view text, output stream) noexcept;
+void send_line(net::served_link& to,
+               std::uint64_t call,
+               std::string_view text,
+               output stream) noexcept;
 
 /// A failure that crossed the module boundary, as an error; copies.
 [[nodiscard]] error_info error_from(const berth_failure& why);

@@ -1,9 +1,9 @@
 #include "runtime/worker/arguments.hpp"
 
-#include <algorithm>
-
 #include "runtime/value/lane_memory.hpp"
 #include "runtime/value/value_message.hpp"
+
+#include <algorithm>
 
 namespace berth::worker {
 namespace {
@@ -15,7 +15,8 @@ const parameter& stream_parameter(const signature& of) {
 
 }  // namespace
 
-view_of_body::view_of_body(std::span<const std::byte> body, std::span<const base::external> externals) {
+view_of_body::view_of_body(std::span<const std::byte> body,
+                           std::span<const base::external> externals) {
   view_.block = body.data();
   view_.size = body.size();
   if (externals.empty()) return;

@@ -1,6 +1,9 @@
 #pragma once
 // Arguments: what a call brought, as the module's side of the boundary reads it.
 
+#include "runtime/net/message.hpp"
+#include "runtime/worker/binding.hpp"
+
 #include <berth/abi.hpp>
 #include <berth/value.hpp>
 #include <cstddef>
@@ -8,9 +11,6 @@
 #include <memory>
 #include <span>
 #include <vector>
-
-#include "runtime/net/message.hpp"
-#include "runtime/worker/binding.hpp"
 
 namespace berth::worker {
 

@@ -19,7 +19,8 @@ result<binding> agree(const replica& serves, const net::bind_request& from) {
   made.what = serves.find(from.method);
   made.tag_slot = from.tag_slot;
   if (made.what == nullptr) {
-    const auto asked = from.method.empty() ? "needs a method: name.method" : "has no method " + from.method;
+    const auto asked =
+        from.method.empty() ? "needs a method: name.method" : "has no method " + from.method;
     return fail(kind::missing, "no_such_method",
                 serves.label() + " " + asked + "; it has " + methods_of(serves));
   }

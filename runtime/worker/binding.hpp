@@ -1,6 +1,11 @@
 #pragma once
 // Bindings: what one caller agreed on with this worker, link by link.
 
+#include "runtime/net/call_messages.hpp"
+#include "runtime/worker/item_flow.hpp"
+#include "runtime/worker/replica.hpp"
+#include "runtime/worker/running_call.hpp"
+
 #include <berth/error.hpp>
 #include <berth/shape.hpp>
 #include <cstdint>
@@ -9,11 +14,6 @@
 #include <memory>
 #include <mutex>
 #include <string>
-
-#include "runtime/net/call_messages.hpp"
-#include "runtime/worker/item_flow.hpp"
-#include "runtime/worker/replica.hpp"
-#include "runtime/worker/running_call.hpp"
 
 namespace berth::worker {
 

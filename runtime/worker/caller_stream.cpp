@@ -15,7 +15,8 @@ int caller_stream::pull_one(berth_view* item, berth_failure* why) {
     case item_flow::pulled::end:
       return 0;
     case item_flow::pulled::stopped:
-      return fails(fail(kind::cancelled, "stopped", "the caller has gone or its deadline passed"), why);
+      return fails(fail(kind::cancelled, "stopped", "the caller has gone or its deadline passed"),
+                   why);
     case item_flow::pulled::item:
       break;
   }

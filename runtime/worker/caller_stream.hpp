@@ -1,15 +1,15 @@
 #pragma once
 // Caller's stream: items a caller sends, as the running function pulls them.
 
+#include "runtime/net/server.hpp"
+#include "runtime/worker/arguments.hpp"
+#include "runtime/worker/item_flow.hpp"
+
 #include <berth/abi.hpp>
 #include <berth/error.hpp>
 #include <berth/value.hpp>
 #include <cstdint>
 #include <optional>
-
-#include "runtime/net/server.hpp"
-#include "runtime/worker/arguments.hpp"
-#include "runtime/worker/item_flow.hpp"
 
 namespace berth::worker {
 
@@ -17,7 +17,10 @@ namespace berth::worker {
 class caller_stream {
  public:
   /// `flow` may be null for a call without streams: then nothing may be pulled.
-  caller_stream(net::served_link& from, std::uint64_t call, const binding& with, item_flow* flow) noexcept
+  caller_stream(net::served_link& from,
+                std::uint64_t call,
+                const binding& with,
+                item_flow* flow) noexcept
       : from_(from), call_(call), with_(with), flow_(flow) {}
 
   caller_stream(const caller_stream&) = delete;

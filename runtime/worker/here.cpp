@@ -1,6 +1,6 @@
-#include <berth/here.hpp>
-
 #include "runtime/worker/running_call.hpp"
+
+#include <berth/here.hpp>
 
 namespace berth {
 namespace {
@@ -40,7 +40,9 @@ std::string_view this_call::version() const noexcept {
   return call_ == nullptr ? std::string_view() : call_->version;
 }
 
-std::uint64_t this_call::id() const noexcept { return call_ == nullptr ? 0 : call_->id; }
+std::uint64_t this_call::id() const noexcept {
+  return call_ == nullptr ? 0 : call_->id;
+}
 
 void this_call::progress(double fraction, std::string_view message) const {
   if (call_ != nullptr && call_->reports != nullptr) call_->reports->progress(fraction, message);
@@ -50,6 +52,8 @@ void this_call::metric(std::string_view name, double value) const {
   if (call_ != nullptr && call_->reports != nullptr) call_->reports->metric(name, value);
 }
 
-this_call here() noexcept { return this_call(on_this_thread); }
+this_call here() noexcept {
+  return this_call(on_this_thread);
+}
 
 }  // namespace berth

@@ -1,8 +1,8 @@
 #include "runtime/worker/item_flow.hpp"
 
-#include <utility>
-
 #include "runtime/net/link.hpp"
+
+#include <utility>
 
 namespace berth::worker {
 

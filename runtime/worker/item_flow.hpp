@@ -1,14 +1,14 @@
 #pragma once
 // Item flow: the streams of one call, and the credits that hold the faster side back.
 
+#include "runtime/base/clock.hpp"
+#include "runtime/net/message.hpp"
+
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
 #include <mutex>
 #include <optional>
-
-#include "runtime/base/clock.hpp"
-#include "runtime/net/message.hpp"
 
 namespace berth::worker {
 

@@ -1,13 +1,13 @@
 #pragma once
 // Running call: what the thread that runs a call knows of it; the facts behind `berth::here()`.
 
+#include "runtime/base/clock.hpp"
+
 #include <atomic>
 #include <berth/here.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include "runtime/base/clock.hpp"
 
 namespace berth::worker {
 

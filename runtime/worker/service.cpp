@@ -1,17 +1,16 @@
 #include "runtime/worker/service.hpp"
 
-#include <unistd.h>
+#include "runtime/base/ensure.hpp"
+#include "runtime/net/call_messages.hpp"
+#include "runtime/worker/arguments.hpp"
+#include "runtime/worker/caller_stream.hpp"
 
 #include <algorithm>
 #include <berth/value.hpp>
 #include <bit>
 #include <cstring>
+#include <unistd.h>
 #include <utility>
-
-#include "runtime/base/ensure.hpp"
-#include "runtime/net/call_messages.hpp"
-#include "runtime/worker/arguments.hpp"
-#include "runtime/worker/caller_stream.hpp"
 
 namespace berth::worker {
 namespace {
@@ -53,7 +52,9 @@ std::string counted_as(const caller_facts& caller) {
   return caller.program + " uid " + std::to_string(caller.uid);
 }
 
-void send_failure(net::served_link& to, std::uint64_t call, const error_info& why,
+void send_failure(net::served_link& to,
+                  std::uint64_t call,
+                  const error_info& why,
                   std::uint8_t flags) {
   const auto body = net::encode_failure(why);
   auto room = to.begin(net::frame_kind::failure, call, body.size(), {}, flags);
@@ -80,8 +81,8 @@ net::message kept(const net::message_view& view) {
 
 service::service(const replica& serves, process::page_writer& page)
     : serves_(serves), label_(serves.label()), page_(page), slow_(serves.methods.size()) {
-  base::ensure(serves.concurrency >= 1 && serves.concurrency <= 64 * free_places_.size() &&
-                   serves.concurrency <= page.size().threads,
+  base::ensure(serves.concurrency >= 1 && serves.concurrency <= 64 * free_places_.size()
+                   && serves.concurrency <= page.size().threads,
                "a worker page has a thread for each call that may run at once");
   for (std::uint32_t i = 0; i < serves.concurrency; ++i) {
     places_.push_back(std::make_unique<place>());
@@ -90,7 +91,9 @@ service::service(const replica& serves, process::page_writer& page)
   }
 }
 
-service::~service() { stop(); }
+service::~service() {
+  stop();
+}
 
 // ---- links and bindings
 
@@ -240,9 +243,10 @@ bool service::next(waiting& call, place*& at) {
 void service::run_waiting(place& at, waiting& call) {
   const auto id = call.what.header.call;
   if (call.deadline != base::never && base::steady::now() >= call.deadline) {
-    send_failure(*call.from, id,
-                 fail(kind::timed_out, "not_started", "the deadline passed while the call waited its turn"),
-                 net::flag_not_started);
+    send_failure(
+        *call.from, id,
+        fail(kind::timed_out, "not_started", "the deadline passed while the call waited its turn"),
+        net::flag_not_started);
   } else {
     const view_of_body arguments(call.what.body.bytes(), call.what.externals);
     run(at, {*call.from, *call.state, *call.with, call.what.header, arguments.view(), call.deadline,
@@ -296,8 +300,8 @@ void service::run(place& at, const start& call) {
   mark.revision = pinned ? process::pinned_revision : call.header.revision;
   if (!page_.begin(at.index, mark)) return send_moved(call.from, call.header.call);
   answer to(call.from, call.header.call, call.with, serves_.version);
-  const detail::running_call now{&call.state.caller, label_,  call.header.call, call.deadline,
-                                 &at.stop,           number, &to};
+  const detail::running_call now{
+      &call.state.caller, label_, call.header.call, call.deadline, &at.stop, number, &to};
   detail::set_running(&now);
   auto* capture = capture_.load(std::memory_order_relaxed);
   if (capture != nullptr) process::log_capture::enter({call.from.id(), call.header.call});
@@ -351,7 +355,8 @@ void service::run_stream(const start& call, answer& to, const berth_call& given)
   int outcome = berth_done;
   while (outcome == berth_done) {
     if (!call.flow->take_credit()) {
-      to.refuse(fail(kind::cancelled, "stopped", "the stream's reader has gone or its deadline passed"));
+      to.refuse(
+          fail(kind::cancelled, "stopped", "the stream's reader has gone or its deadline passed"));
       break;
     }
     outcome = code.next(generator, &sink);
@@ -366,8 +371,8 @@ void service::run_stream(const start& call, answer& to, const berth_call& given)
 void service::stop_call(std::uint64_t link, std::uint64_t call) noexcept {
   for (const auto& at : places_) {
     const auto number = at->stop.running();
-    if (at->link.load(std::memory_order_relaxed) == link &&
-        at->call.load(std::memory_order_relaxed) == call)
+    if (at->link.load(std::memory_order_relaxed) == link
+        && at->call.load(std::memory_order_relaxed) == call)
       at->stop.stop(number);
   }
 }
@@ -395,7 +400,8 @@ void service::on_item(net::served_link& from, net::message_view what) {
   if (!from.user) return;
   const auto flow = state_of(from).flow_of(what.header.call);
   if (flow && !flow->put(kept(what)))
-    from.close(fail(kind::invalid, "too_many_items", "the peer sent more stream items than it was granted"));
+    from.close(fail(kind::invalid, "too_many_items",
+                    "the peer sent more stream items than it was granted"));
 }
 
 void service::on_end(net::served_link& from, std::uint64_t call) {
@@ -451,15 +457,17 @@ void service::expire_waiting(base::time_point now) {
     }
   }
   for (const auto& one : expired)
-    send_failure(*one.from, one.what.header.call,
-                 fail(kind::timed_out, "not_started", "the deadline passed while the call waited its turn"),
-                 net::flag_not_started);
+    send_failure(
+        *one.from, one.what.header.call,
+        fail(kind::timed_out, "not_started", "the deadline passed while the call waited its turn"),
+        net::flag_not_started);
 }
 
 // ---- output, the end
 
 process::log_hook service::log_hook() {
-  return [this](process::log_stream stream, process::call_tag tag, std::string_view text, bool /*open*/) {
+  return [this](process::log_stream stream, process::call_tag tag, std::string_view text,
+                bool /*open*/) {
     std::shared_ptr<net::served_link> to;
     {
       const std::lock_guard lock(mutex_);
@@ -471,7 +479,9 @@ process::log_hook service::log_hook() {
   };
 }
 
-std::uint32_t service::busy() const noexcept { return places_taken() + waiting_count_.load(); }
+std::uint32_t service::busy() const noexcept {
+  return places_taken() + waiting_count_.load();
+}
 
 bool service::wait_idle(base::time_point end) {
   somebody_awaits_idle_.store(true);

@@ -5,6 +5,15 @@
 // that find every place taken, and calls of functions that took long before wait in a queue for an executing thread.
 // Credits bound that queue. Each start passes the flip gate and is written into the ledger first.
 
+#include "runtime/base/clock.hpp"
+#include "runtime/net/server.hpp"
+#include "runtime/process/log_capture.hpp"
+#include "runtime/process/worker_page.hpp"
+#include "runtime/worker/answer.hpp"
+#include "runtime/worker/binding.hpp"
+#include "runtime/worker/replica.hpp"
+#include "runtime/worker/running_call.hpp"
+
 #include <array>
 #include <atomic>
 #include <berth/error.hpp>
@@ -18,15 +27,6 @@
 #include <thread>
 #include <vector>
 
-#include "runtime/base/clock.hpp"
-#include "runtime/net/server.hpp"
-#include "runtime/process/log_capture.hpp"
-#include "runtime/process/worker_page.hpp"
-#include "runtime/worker/answer.hpp"
-#include "runtime/worker/binding.hpp"
-#include "runtime/worker/replica.hpp"
-#include "runtime/worker/running_call.hpp"
-
 namespace berth::worker {
 
 /// A resource; the handler of a worker's server. It must outlive the server.
@@ -38,14 +38,17 @@ class service final : public net::handler {
 
   /// From here on output of user code comes here: give `log_hook()` to the capture, and the capture to this.
   void capture_with(process::log_capture* capture) noexcept { capture_.store(capture); }
+
   [[nodiscard]] process::log_hook log_hook();
 
   /// Calls that run or wait in the queue.
   [[nodiscard]] std::uint32_t busy() const noexcept;
   /// Waits until nothing runs or waits, at most until `end`; false when something still does.
   bool wait_idle(base::time_point end);
+
   /// Links open now.
   [[nodiscard]] std::uint32_t links() const noexcept { return links_open_.load(); }
+
   /// Ends the executing threads; after the server was stopped.
   void stop();
 
