@@ -38,7 +38,8 @@ struct served {
 };
 
 /// Binds a ref to what stands behind it. A version without live replicas is started before the answer (bounded by
-/// `wait_ms`). Later changes are pushed to who follows (`follow`): the same `route` again, newer revision.
+/// `wait_ms`). With `follow` the answer and every later change are pushed as items: the same `route` again, newer
+/// revision or other replicas; the request stays open until it is cancelled.
 /// Errors: `missing` (with the nearest name), `invalid` ref, `timed_out` when no replica became ready.
 struct resolve {
   std::string ref;
