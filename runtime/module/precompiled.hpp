@@ -1,0 +1,30 @@
+#pragma once
+// Precompiled header: berth's headers, compiled once for one compiler and one set of flags.
+
+#include "runtime/module/build.hpp"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace berth::module {
+
+/// What one source can be compiled with. A value.
+struct precompiled {
+  std::vector<std::string> flags;  ///< to put before the source
+  double made_ms = 0;              ///< 0 when it was there already
+};
+
+/// The berth header ("berth/module.hpp") that a source includes before anything that could change its meaning: no macro
+/// is defined in front of it. Nothing when there is none; the source is then compiled without.
+[[nodiscard]] std::optional<std::string> leading_header(std::string_view source_text);
+
+/// The flags that use the precompiled form of `header`, which is made first if it is not there or something it was made
+/// from has changed. One process makes it at a time. Errors: `invalid` with the compiler's words.
+[[nodiscard]] result<precompiled> precompile(const std::string& header,
+                                             const toolchain& tools,
+                                             const std::vector<std::string>& compile_flags,
+                                             const build_request& what,
+                                             const build_cache& cache);
+
+}  // namespace berth::module
