@@ -186,9 +186,11 @@ class source_build {
     command_line line{{}, {}, folder_.string()};
     if (!tools_.cache.empty()) {
       line.argv.push_back(tools_.cache);
-      // With a precompiled header ccache has to be told that its macros do not matter; depend mode spares a
-      // preprocessor run on a miss.
-      line.variables = {{"CCACHE_SLOPPINESS", "pch_defines,time_macros"}, {"CCACHE_DEPEND", "1"}};
+      // With a precompiled header ccache has to be told that its macros do not matter. Depend mode spares a
+      // preprocessor run on a miss; the header's own digest lies beside it, so that ccache need not hash it.
+      line.variables = {{"CCACHE_SLOPPINESS", "pch_defines,time_macros"},
+                        {"CCACHE_DEPEND", "1"},
+                        {"CCACHE_PCH_EXTSUM", "1"}};
     }
     line.argv.push_back(tools_.compiler);
     const auto put = [&](const std::vector<std::string>& words) {
@@ -280,8 +282,7 @@ class source_build {
         files.insert(one.lexically_normal());
     for (std::string_view rest = linked_; !rest.empty();) {
       const auto end = std::min(rest.find('\n'), rest.size());
-      if (const fs::path one(rest.substr(0, end)); one.is_absolute())
-        files.insert(one.lexically_normal());
+      files.insert((folder_ / fs::path(rest.substr(0, end))).lexically_normal());
       rest.remove_prefix(std::min(end + 1, rest.size()));
     }
     if (!what_.library.empty()) files.insert(what_.library);

@@ -89,6 +89,9 @@ result<void> make(const std::string& header,
   fs::rename(fresh, place.compiled, why);
   if (why)
     return fail(kind::failed, "cache_failed", place.compiled.string() + ": " + why.message());
+  const auto content = store::digest_of_file(place.compiled.string());
+  if (!content) return content.error();
+  std::ofstream(place.compiled.string() + ".sum") << content->hex() << '\n';
   const auto mark = *scratch / "mark";
   std::ofstream(mark) << "precompiled\n";
   auto kept = cache.add(key, read, mark, began);

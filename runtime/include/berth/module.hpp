@@ -169,7 +169,7 @@ class function_export {
     function_node function;
   };
 
-  void fill(export_node& node, storage& store) const {
+  BERTH_RARELY void fill(export_node& node, storage& store) const {
     store.function.name = symbol_;
     store.function.entries = target::table();
     store.function.entries.flags |= flags_ & berth_flag_idempotent;
@@ -269,7 +269,7 @@ class class_export {
   };
 
   template <std::size_t I, auto Method>
-  void fill_method(function_node& node) const {
+  BERTH_RARELY void fill_method(function_node& node) const {
     using target = method_target<object, Method>;
     node.name = methods_[I];
     node.entries = target::table();
@@ -279,7 +279,7 @@ class class_export {
     node.parameter_count = named_[I] ? arity[I] : 0;
   }
 
-  void fill(export_node& node, storage& store) const {
+  BERTH_RARELY void fill(export_node& node, storage& store) const {
     [&]<std::size_t... I>(std::index_sequence<I...>) {
       (fill_method<I, Methods>(store.functions[I]), ...);
     }
@@ -311,7 +311,8 @@ class class_export {
 template <class Builder>
 class registered : private export_node {
  public:
-  registered(const Builder& said) : said_(said) {  // NOLINT(google-explicit-constructor)
+  BERTH_RARELY registered(const Builder& said)
+      : said_(said) {  // NOLINT(google-explicit-constructor)
     said_.fill(*this, store_);
     abi::leave_stamp();
     this_image.entry = &berth_module_v0;

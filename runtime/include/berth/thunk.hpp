@@ -27,6 +27,9 @@
 #include <utility>
 #include <vector>
 
+/// Runs once a replica: the compiler need not spend its time on it.
+#define BERTH_RARELY __attribute__((cold, noinline))
+
 namespace berth::detail {
 
 // ---- reporting and payloads; in libberth
@@ -150,7 +153,7 @@ struct bindings {
   std::array<std::size_t, size + 1> offset{};
   std::size_t fixed_bytes = 0;
   std::array<bool, size + 1> bound{};
-  std::tuple<std::optional<kept<Ps>>...> values;
+  std::tuple<kept<Ps>...> values{};
   std::vector<external> externals;  // of the bound values; those that share memory point into it
 
   bindings() { lay_out(); }
@@ -172,7 +175,7 @@ struct bindings {
     return free;
   }
 
-  result<void> bind(const berth_bound* from, std::uint32_t count) {
+  BERTH_RARELY result<void> bind(const berth_bound* from, std::uint32_t count) {
     for (std::uint32_t n = 0; n < count; ++n) {
       if (from[n].parameter >= size || bound[from[n].parameter])
         return fail(kind::invalid, "bad_binding",
@@ -193,24 +196,24 @@ struct bindings {
   }
 
   template <std::size_t... I>
-  result<void> bind_each(const berth_bound& one, std::index_sequence<I...>) {
+  BERTH_RARELY result<void> bind_each(const berth_bound& one, std::index_sequence<I...>) {
     result<void> ok;
     (void)((I == one.parameter && (ok = bind_one<I, Ps>(one.value), true)) || ...);
     return ok;
   }
 
   template <std::size_t I, class P>
-  result<void> bind_one(const berth_view& from) {
+  BERTH_RARELY result<void> bind_one(const berth_view& from) {
     if constexpr (is_stream<std::remove_cvref_t<P>>) {
       return fail(kind::invalid, "bad_binding", "a stream parameter cannot be bound");
     } else if constexpr (!std::is_copy_constructible_v<kept<P>>) {
       return fail(kind::invalid, "bad_binding",
                   "a parameter whose type cannot be copied cannot be bound");
     } else {
-      typename codec::pack<P>::decoded in;
-      const flaw f = in.read(view_of(from, externals));
-      if (f != flaw::none) return codec::explain(f).at("while decoding a bound argument");
-      std::get<I>(values).emplace(std::move(std::get<0>(in.values())));
+      reader r(view_of(from, externals), layout_of<kept<P>>.bytes);
+      if (r.why == flaw::none) (void)get(r, r.base, std::get<I>(values));
+      if (const flaw f = r.finish(); f != flaw::none)
+        return codec::explain(f).at("while decoding a bound argument");
       bound[I] = true;
       return {};
     }
@@ -258,7 +261,7 @@ class arguments {
       if (with_.bound[I]) [[unlikely]] {
         // A reference goes to the one decoded value; what the function may move from gets its own copy.
         if constexpr (!std::is_lvalue_reference_v<P> && std::is_copy_constructible_v<kept<P>>)
-          value = *std::get<I>(with_.values);
+          value = std::get<I>(with_.values);
         return true;
       }
       return get(r, r.base + with_.offset[I], value);
@@ -270,7 +273,7 @@ class arguments {
     if constexpr (is_stream<std::remove_cvref_t<P>>) {
       return std::move(std::get<I>(values_));
     } else if constexpr (std::is_lvalue_reference_v<P>) {
-      const auto& value = with_.bound[I] ? *std::get<I>(with_.values) : std::get<I>(values_);
+      const auto& value = with_.bound[I] ? std::get<I>(with_.values) : std::get<I>(values_);
       if constexpr (std::is_same_v<std::remove_cvref_t<P>, kept<P>>)
         return static_cast<P>(value);
       else
@@ -400,7 +403,7 @@ struct callable<R (*)(Ps...)> {
   using bindings_type = bindings<Ps...>;
   static constexpr std::size_t arity = sizeof...(Ps);
 
-  static signature sign(std::span<const std::string_view> names, std::string method) {
+  BERTH_RARELY static signature sign(std::span<const std::string_view> names, std::string method) {
     return signature_of<R(Ps...)>(names, std::move(method));
   }
 };
@@ -438,7 +441,9 @@ struct function_target {
     return static_cast<const bindings_type*>(state);
   }
 
-  static void* bind(const berth_bound* from, std::uint32_t count, const berth_sink* sink) {
+  BERTH_RARELY static void* bind(const berth_bound* from,
+                                 std::uint32_t count,
+                                 const berth_sink* sink) {
     return guarded(sink, static_cast<void*>(nullptr), [&]() -> void* {
       auto state = std::make_unique<bindings_type>();
       if (auto ok = state->bind(from, count); !ok) {
@@ -475,7 +480,9 @@ struct hosted_object<C(Ps...)> {
   std::unique_ptr<bindings<Ps...>> bound;
   C instance;
 
-  static void* construct(const berth_bound* from, std::uint32_t count, const berth_sink* sink) {
+  BERTH_RARELY static void* construct(const berth_bound* from,
+                                      std::uint32_t count,
+                                      const berth_sink* sink) {
     return guarded(sink, static_cast<void*>(nullptr), [&]() -> void* {
       auto with = std::make_unique<bindings<Ps...>>();
       auto ok = with->bind(from, count);
@@ -493,14 +500,14 @@ struct hosted_object<C(Ps...)> {
 
   static void destroy(void* object) { delete static_cast<hosted_object*>(object); }
 
-  static signature sign(std::span<const std::string_view> names) {
+  BERTH_RARELY static signature sign(std::span<const std::string_view> names) {
     return signature_of<void(Ps...)>(names);
   }
 
  private:
   template <std::size_t... I>
   static C make(bindings<Ps...>& with, std::index_sequence<I...>) {
-    return C(pass<Ps>(*std::get<I>(with.values))...);
+    return C(pass<Ps>(std::get<I>(with.values))...);
   }
 };
 
