@@ -63,6 +63,7 @@ struct members<0> {
 };
 
 // Lists of 1 to 64 names and of as many empty braces, eight a row.
+// clang-format off
 #define BERTH_ROW_1(p) p##1
 #define BERTH_ROW_2(p) BERTH_ROW_1(p), p##2
 #define BERTH_ROW_3(p) BERTH_ROW_2(p), p##3
@@ -79,22 +80,14 @@ struct members<0> {
 #define BERTH_ROWS_5 BERTH_ROWS_4 BERTH_ROW_8(e),
 #define BERTH_ROWS_6 BERTH_ROWS_5 BERTH_ROW_8(f),
 #define BERTH_ROWS_7 BERTH_ROWS_6 BERTH_ROW_8(g),
-#define BERTH_OPEN_1 \
-  {}
-#define BERTH_OPEN_2 \
-  BERTH_OPEN_1, {}
-#define BERTH_OPEN_3 \
-  BERTH_OPEN_2, {}
-#define BERTH_OPEN_4 \
-  BERTH_OPEN_3, {}
-#define BERTH_OPEN_5 \
-  BERTH_OPEN_4, {}
-#define BERTH_OPEN_6 \
-  BERTH_OPEN_5, {}
-#define BERTH_OPEN_7 \
-  BERTH_OPEN_6, {}
-#define BERTH_OPEN_8 \
-  BERTH_OPEN_7, {}
+#define BERTH_OPEN_1 {}
+#define BERTH_OPEN_2 BERTH_OPEN_1, {}
+#define BERTH_OPEN_3 BERTH_OPEN_2, {}
+#define BERTH_OPEN_4 BERTH_OPEN_3, {}
+#define BERTH_OPEN_5 BERTH_OPEN_4, {}
+#define BERTH_OPEN_6 BERTH_OPEN_5, {}
+#define BERTH_OPEN_7 BERTH_OPEN_6, {}
+#define BERTH_OPEN_8 BERTH_OPEN_7, {}
 #define BERTH_OPENS_0
 #define BERTH_OPENS_1 BERTH_OPENS_0 BERTH_OPEN_8,
 #define BERTH_OPENS_2 BERTH_OPENS_1 BERTH_OPEN_8,
@@ -103,7 +96,6 @@ struct members<0> {
 #define BERTH_OPENS_5 BERTH_OPENS_4 BERTH_OPEN_8,
 #define BERTH_OPENS_6 BERTH_OPENS_5 BERTH_OPEN_8,
 #define BERTH_OPENS_7 BERTH_OPENS_6 BERTH_OPEN_8,
-// clang-format off
 #define BERTH_MEMBERS(q, r, p)                                                              \
   template <>                                                                               \
   struct members<8 * (q) + (r)> {                                                           \
@@ -270,7 +262,7 @@ consteval auto printed() {
 }
 
 /// The identifier at the end of what gcc prints ("…::label)}]") and clang ("…&nowhere.value.label}]").
-consteval std::string_view last_identifier(std::string_view text) {
+constexpr std::string_view last_identifier(std::string_view text) {
   auto of_name = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'
            || static_cast<unsigned char>(c) >= 0x80;

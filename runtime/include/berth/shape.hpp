@@ -68,6 +68,7 @@ class BERTH_API shape {
   static constexpr std::size_t parts_max = 256;
   static constexpr std::size_t nodes_max = 4096;
   static constexpr std::size_t encoded_bytes_max = 256 * 1024;
+  static constexpr std::uint64_t array_bytes_max = std::uint64_t{1} << 30;
 
   shape();  ///< unit
 

@@ -10,7 +10,9 @@
 #include <berth/error.hpp>
 #include <berth/shape.hpp>
 #include <berth/tensor.hpp>
+#include <concepts>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -34,16 +36,19 @@ class value {
                              berth::bytes,
                              list,
                              object,
-                             any_tensor>;
+                             std::shared_ptr<const any_tensor>>;
 
   // Implicit on purpose: whatever a value can be is a value. NOLINTBEGIN(google-explicit-constructor)
   value() noexcept;
   value(bool b);
-  value(std::int64_t i);
-  value(int i);
-  value(std::uint64_t u);
+  template <std::signed_integral I>
+  value(I i) : value(state(std::int64_t{i})) {}
+  template <std::unsigned_integral U>
+    requires(!std::same_as<U, bool>)
+  value(U u) : value(state(std::uint64_t{u})) {}
   value(double d);
   value(std::string s);
+  value(std::string_view s);
   value(const char* s);
   value(berth::bytes b);
   value(list l);
@@ -51,12 +56,13 @@ class value {
   value(any_tensor t);
 
   // NOLINTEND(google-explicit-constructor)
+  explicit value(state s);
 
   [[nodiscard]] bool is_null() const noexcept {
     return std::holds_alternative<std::monostate>(state_);
   }
 
-  /// The alternative `T` of `state`, or null.
+  /// The `T` it holds (bool, std::int64_t, std::uint64_t, double, std::string, bytes, list, object), or null.
   template <class T>
   [[nodiscard]] const T* get() const noexcept {
     return std::get_if<T>(&state_);
@@ -65,6 +71,12 @@ class value {
   template <class T>
   [[nodiscard]] T* get() noexcept {
     return std::get_if<T>(&state_);
+  }
+
+  /// The tensor it holds, or null.
+  [[nodiscard]] const any_tensor* tensor() const noexcept {
+    const auto* held = std::get_if<std::shared_ptr<const any_tensor>>(&state_);
+    return held ? held->get() : nullptr;
   }
 
   /// The member of that name, or null when this is no object or has none.
@@ -91,15 +103,13 @@ inline value::value() noexcept = default;
 
 inline value::value(bool b) : state_(b) {}
 
-inline value::value(std::int64_t i) : state_(i) {}
-
-inline value::value(int i) : state_(std::int64_t{i}) {}
-
-inline value::value(std::uint64_t u) : state_(u) {}
+inline value::value(state s) : state_(std::move(s)) {}
 
 inline value::value(double d) : state_(d) {}
 
 inline value::value(std::string s) : state_(std::move(s)) {}
+
+inline value::value(std::string_view s) : state_(std::string(s)) {}
 
 inline value::value(const char* s) : state_(std::string(s)) {}
 
@@ -109,10 +119,15 @@ inline value::value(list l) : state_(std::move(l)) {}
 
 inline value::value(object o) : state_(std::move(o)) {}
 
-inline value::value(any_tensor t) : state_(std::move(t)) {}
+inline value::value(any_tensor t)
+    : state_(std::make_shared<const any_tensor>(std::move(t))) {}
 
 /// How deep values nest at most, in every form they travel in.
 inline constexpr std::size_t value_depth_max = 64;
+
+/// How many values one value holds at most, itself included, in every form they travel in: large data belongs into
+/// tensors, bytes or text, which count as one.
+inline constexpr std::size_t value_nodes_max = std::size_t{1} << 22;
 
 /// Parses one JSON document (RFC 8259, UTF-8). Errors: `invalid` with line and column; nesting above
 /// `value_depth_max` and doubled names are errors.
