@@ -7,17 +7,28 @@ namespace {
 
 std::string_view in_words(flaw f) {
   switch (f) {
-    case flaw::none: return "nothing is wrong";
-    case flaw::too_short: return "it ends before its fixed part does";
-    case flaw::bad_offset: return "a tail does not begin where the one before it ended";
-    case flaw::bad_count: return "a tail claims more elements than there are bytes";
-    case flaw::bad_external: return "an external payload is missing, out of order or of another size";
-    case flaw::bad_bool: return "a bool is neither 0 nor 1";
-    case flaw::bad_choice: return "a variant or optional holds an alternative that does not exist";
-    case flaw::bad_tensor: return "a tensor's extents do not multiply to its elements";
-    case flaw::doubled_key: return "a map or set holds a key twice";
-    case flaw::misaligned: return "elements to be viewed in place do not lie aligned";
-    case flaw::trailing: return "bytes or payloads are left over";
+    case flaw::none:
+      return "nothing is wrong";
+    case flaw::too_short:
+      return "it ends before its fixed part does";
+    case flaw::bad_offset:
+      return "a tail does not begin where the one before it ended";
+    case flaw::bad_count:
+      return "a tail claims more elements than there are bytes";
+    case flaw::bad_external:
+      return "an external payload is missing, out of order or of another size";
+    case flaw::bad_bool:
+      return "a bool is neither 0 nor 1";
+    case flaw::bad_choice:
+      return "a variant or optional holds an alternative that does not exist";
+    case flaw::bad_tensor:
+      return "a tensor's extents do not multiply to its elements";
+    case flaw::doubled_key:
+      return "a map or set holds a key twice";
+    case flaw::misaligned:
+      return "elements to be viewed in place do not lie aligned";
+    case flaw::trailing:
+      return "bytes or payloads are left over";
   }
   return "it breaks the layout";
 }
@@ -27,8 +38,9 @@ std::string_view in_words(flaw f) {
 result<void> check(const plan& p) {
   if (p.bytes <= block_bytes_max) return {};
   return fail(kind::invalid, "too_large",
-              "these values need a block of " + std::to_string(p.bytes) + " bytes; a block holds at most "
-                  + std::to_string(block_bytes_max) + ": send large data as a tensor, bytes or a flat vector");
+              "these values need a block of " + std::to_string(p.bytes)
+                  + " bytes; a block holds at most " + std::to_string(block_bytes_max)
+                  + ": send large data as a tensor, bytes or a flat vector");
 }
 
 error_info explain(flaw f) {

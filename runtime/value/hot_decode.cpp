@@ -17,7 +17,9 @@ using detail::reader;
 using detail::tail_view;
 
 /// A value that stands for absence where an optional's own content could look like it.
-bool is_nullable(const shape& s) { return s.form() == form::optional || s.form() == form::unit; }
+bool is_nullable(const shape& s) {
+  return s.form() == form::optional || s.form() == form::unit;
+}
 
 class hot_decoder {
  public:
@@ -33,21 +35,36 @@ class hot_decoder {
                        "this holds more than " + std::to_string(value_nodes_max)
                            + " values: send large data as a tensor or bytes"));
     switch (s.form()) {
-      case form::unit: return {};
-      case form::text: return read_text(at);
-      case form::bytes: return read_bytes(at);
-      case form::list: return read_list(s.parts()[0].shape, at);
-      case form::map: return read_map(s, at);
-      case form::array: return read_array(s, at);
-      case form::optional: return read_optional(s, at);
-      case form::variant: return read_variant(s, at);
-      case form::tuple: return read_tuple(s, at);
-      case form::record: return read_record(s, at);
-      case form::enumeration: return read_enumeration(s, at);
-      case form::duration: return detail::print_duration(read_ticks(s.underlying(), at), s);
-      case form::time: return detail::print_time(read_ticks(s.underlying(), at), s);
-      case form::tensor: return read_tensor(s, at);
-      default: return read_scalar(s.form(), at);
+      case form::unit:
+        return {};
+      case form::text:
+        return read_text(at);
+      case form::bytes:
+        return read_bytes(at);
+      case form::list:
+        return read_list(s.parts()[0].shape, at);
+      case form::map:
+        return read_map(s, at);
+      case form::array:
+        return read_array(s, at);
+      case form::optional:
+        return read_optional(s, at);
+      case form::variant:
+        return read_variant(s, at);
+      case form::tuple:
+        return read_tuple(s, at);
+      case form::record:
+        return read_record(s, at);
+      case form::enumeration:
+        return read_enumeration(s, at);
+      case form::duration:
+        return detail::print_duration(read_ticks(s.underlying(), at), s);
+      case form::time:
+        return detail::print_time(read_ticks(s.underlying(), at), s);
+      case form::tensor:
+        return read_tensor(s, at);
+      default:
+        return read_scalar(s.form(), at);
     }
   }
 
@@ -65,7 +82,10 @@ class hot_decoder {
     throw_flaw();
   }
 
-  tail_view tail(const std::byte* at, std::uint64_t element, std::size_t align, bool may_stand_beside) {
+  tail_view tail(const std::byte* at,
+                 std::uint64_t element,
+                 std::size_t align,
+                 bool may_stand_beside) {
     tail_view found;
     if (!reader_.tail(at, element, align, may_stand_beside, found)) throw_flaw();
     return found;
@@ -78,18 +98,30 @@ class hot_decoder {
         if (bits > 1) refuse(flaw::bad_bool);
         return bits == 1;
       }
-      case form::i8: return std::int64_t{load<std::int8_t>(at)};
-      case form::i16: return std::int64_t{load<std::int16_t>(at)};
-      case form::i32: return std::int64_t{load<std::int32_t>(at)};
-      case form::i64: return load<std::int64_t>(at);
-      case form::u8: return std::uint64_t{load<std::uint8_t>(at)};
-      case form::u16: return std::uint64_t{load<std::uint16_t>(at)};
-      case form::u32: return std::uint64_t{load<std::uint32_t>(at)};
-      case form::u64: return load<std::uint64_t>(at);
-      case form::f32: return detail::widened(load<float>(at));
-      case form::f64: return load<double>(at);
-      case form::f80: return read_long_double(at);
-      default: return read_character(at);
+      case form::i8:
+        return std::int64_t{load<std::int8_t>(at)};
+      case form::i16:
+        return std::int64_t{load<std::int16_t>(at)};
+      case form::i32:
+        return std::int64_t{load<std::int32_t>(at)};
+      case form::i64:
+        return load<std::int64_t>(at);
+      case form::u8:
+        return std::uint64_t{load<std::uint8_t>(at)};
+      case form::u16:
+        return std::uint64_t{load<std::uint16_t>(at)};
+      case form::u32:
+        return std::uint64_t{load<std::uint32_t>(at)};
+      case form::u64:
+        return load<std::uint64_t>(at);
+      case form::f32:
+        return detail::widened(load<float>(at));
+      case form::f64:
+        return load<double>(at);
+      case form::f80:
+        return read_long_double(at);
+      default:
+        return read_character(at);
     }
   }
 
@@ -143,7 +175,8 @@ class hot_decoder {
     const std::size_t align = std::max(key.align(), mapped.align());
     const std::uint64_t step = detail::align_up(second + mapped.bytes(), align);
     const tail_view t = tail(at, step, align, false);
-    return key.form() == form::text ? read_object(s, t, second, step) : read_pairs(s, t, second, step);
+    return key.form() == form::text ? read_object(s, t, second, step)
+                                    : read_pairs(s, t, second, step);
   }
 
   value read_object(const shape& s, const tail_view& t, std::uint64_t second, std::uint64_t step) {
@@ -218,7 +251,8 @@ class hot_decoder {
   value read_enumeration(const shape& s, const std::byte* at) {
     value number = read_scalar(s.underlying(), at);
     for (const auto& e : s.names())
-      if (const auto* b = number.get<bool>() ? number.get<bool>() : nullptr; b ? e.value == *b : value(e.value) == number)
+      if (const auto* b = number.get<bool>() ? number.get<bool>() : nullptr;
+          b ? e.value == *b : value(e.value) == number)
         return e.name;
     return number;
   }

@@ -50,7 +50,9 @@ std::string given(const value& v) {
   refuse(at, "expected " + to_string(s) + ", got " + given(v));
 }
 
-bool is_nullable(const shape& s) { return s.form() == form::optional || s.form() == form::unit; }
+bool is_nullable(const shape& s) {
+  return s.form() == form::optional || s.form() == form::unit;
+}
 
 template <class T>
 void store(std::byte* at, T x) {
@@ -69,20 +71,34 @@ class hot_encoder {
       case form::unit:
         if (!v.is_null()) refuse_type(where, s, v);
         return;
-      case form::text: return put_text(s, at, v, where);
-      case form::bytes: return put_bytes(s, at, v, where);
-      case form::list: return put_list(s, at, v, where);
-      case form::map: return put_map(s, at, v, where);
-      case form::array: return put_array(s, at, v, where);
-      case form::optional: return put_optional(s, at, v, where);
-      case form::variant: return put_variant(s, at, v, where);
-      case form::tuple: return put_tuple(s, at, v, where);
-      case form::record: return put_record(s, at, v, where);
-      case form::enumeration: return put_enumeration(s, at, v, where);
-      case form::duration: return put_duration(s, at, v, where);
-      case form::time: return put_time(s, at, v, where);
-      case form::tensor: return put_tensor(s, at, v, where);
-      default: return put_scalar(s, s.form(), at, v, where);
+      case form::text:
+        return put_text(s, at, v, where);
+      case form::bytes:
+        return put_bytes(s, at, v, where);
+      case form::list:
+        return put_list(s, at, v, where);
+      case form::map:
+        return put_map(s, at, v, where);
+      case form::array:
+        return put_array(s, at, v, where);
+      case form::optional:
+        return put_optional(s, at, v, where);
+      case form::variant:
+        return put_variant(s, at, v, where);
+      case form::tuple:
+        return put_tuple(s, at, v, where);
+      case form::record:
+        return put_record(s, at, v, where);
+      case form::enumeration:
+        return put_enumeration(s, at, v, where);
+      case form::duration:
+        return put_duration(s, at, v, where);
+      case form::time:
+        return put_time(s, at, v, where);
+      case form::tensor:
+        return put_tensor(s, at, v, where);
+      default:
+        return put_scalar(s, s.form(), at, v, where);
     }
   }
 
@@ -111,8 +127,10 @@ class hot_encoder {
         for (std::uint64_t i = 0; i < s.extent(); ++i)
           put_default(s.parts()[0].shape, at + i * s.parts()[0].shape.bytes(), where);
         return;
-      case form::variant: return put_default(s.parts()[0].shape, at + s.align(), where);
-      default: return;  // all zero
+      case form::variant:
+        return put_default(s.parts()[0].shape, at + s.align(), where);
+      default:
+        return;  // all zero
     }
   }
 
@@ -130,10 +148,14 @@ class hot_encoder {
   }
 
   /// Appends a zeroed tail, refers to it from `ref`, and gives its offset.
-  std::uint64_t tail(std::uint64_t ref, std::uint64_t count, std::uint64_t element, std::uint64_t align) {
+  std::uint64_t tail(std::uint64_t ref,
+                     std::uint64_t count,
+                     std::uint64_t element,
+                     std::uint64_t align) {
     if (count == 0) return 0;
     const std::uint64_t begin = detail::align_up(block_.size(), align);
-    if (count > codec::block_bytes_max / element) throw error(codec::check({~std::uint64_t{0}, 0}).error());
+    if (count > codec::block_bytes_max / element)
+      throw error(codec::check({~std::uint64_t{0}, 0}).error());
     grow(begin + count * element);
     store(at(ref), static_cast<std::uint32_t>(begin));
     store(at(ref + 4), static_cast<std::uint32_t>(count));
@@ -165,25 +187,38 @@ class hot_encoder {
 
   // Scalars.
 
-  void put_scalar(const shape& s, form f, std::uint64_t offset, const value& v, const place& where) {
+  void put_scalar(
+      const shape& s, form f, std::uint64_t offset, const value& v, const place& where) {
     switch (f) {
       case form::boolean: {
         const auto* b = v.get<bool>();
         if (!b) refuse_type(where, s, v);
         return store(at(offset), static_cast<std::uint8_t>(*b));
       }
-      case form::i8: return put_integer<std::int8_t>(s, offset, v, where);
-      case form::i16: return put_integer<std::int16_t>(s, offset, v, where);
-      case form::i32: return put_integer<std::int32_t>(s, offset, v, where);
-      case form::i64: return put_integer<std::int64_t>(s, offset, v, where);
-      case form::u8: return put_integer<std::uint8_t>(s, offset, v, where);
-      case form::u16: return put_integer<std::uint16_t>(s, offset, v, where);
-      case form::u32: return put_integer<std::uint32_t>(s, offset, v, where);
-      case form::u64: return put_integer<std::uint64_t>(s, offset, v, where);
-      case form::f32: return store(at(offset), narrowed(s, number(s, v, where), v, where));
-      case form::f64: return store(at(offset), number(s, v, where));
-      case form::f80: return put_long_double(s, offset, v, where);
-      default: return put_character(s, offset, v, where);
+      case form::i8:
+        return put_integer<std::int8_t>(s, offset, v, where);
+      case form::i16:
+        return put_integer<std::int16_t>(s, offset, v, where);
+      case form::i32:
+        return put_integer<std::int32_t>(s, offset, v, where);
+      case form::i64:
+        return put_integer<std::int64_t>(s, offset, v, where);
+      case form::u8:
+        return put_integer<std::uint8_t>(s, offset, v, where);
+      case form::u16:
+        return put_integer<std::uint16_t>(s, offset, v, where);
+      case form::u32:
+        return put_integer<std::uint32_t>(s, offset, v, where);
+      case form::u64:
+        return put_integer<std::uint64_t>(s, offset, v, where);
+      case form::f32:
+        return store(at(offset), narrowed(s, number(s, v, where), v, where));
+      case form::f64:
+        return store(at(offset), number(s, v, where));
+      case form::f80:
+        return put_long_double(s, offset, v, where);
+      default:
+        return put_character(s, offset, v, where);
     }
   }
 
@@ -235,7 +270,8 @@ class hot_encoder {
 
   static float narrowed(const shape& s, double d, const value& v, const place& where) {
     const auto f = static_cast<float>(d);
-    if (std::isinf(f) && std::isfinite(d)) refuse(where, given(v) + " does not fit " + to_string(s));
+    if (std::isinf(f) && std::isfinite(d))
+      refuse(where, given(v) + " does not fit " + to_string(s));
     return f;
   }
 
@@ -281,7 +317,10 @@ class hot_encoder {
                       + (known.empty() ? "; give its number" : "; it is one of " + known));
   }
 
-  void put_ticks(const shape& s, std::uint64_t offset, const result<detail::ticks>& parsed, const place& where) {
+  void put_ticks(const shape& s,
+                 std::uint64_t offset,
+                 const result<detail::ticks>& parsed,
+                 const place& where) {
     if (!parsed) refuse(where, parsed.error().message);
     const value count = std::visit([](auto n) { return value(n); }, *parsed);
     put_scalar(s, s.underlying(), offset, count, where);
@@ -363,7 +402,8 @@ class hot_encoder {
     for (std::uint64_t i = 0; i < pairs->size(); ++i, begin += step) {
       const place here{&where, {}, i};
       const auto* pair = (*pairs)[i].get<value::list>();
-      if (!pair || pair->size() != 2) refuse(here, "expected [key, value], got " + given((*pairs)[i]));
+      if (!pair || pair->size() != 2)
+        refuse(here, "expected [key, value], got " + given((*pairs)[i]));
       put(key, begin, (*pair)[0], {&here, {}, 0});
       put(mapped, begin + second, (*pair)[1], {&here, {}, 1});
     }
@@ -373,13 +413,15 @@ class hot_encoder {
     const any_tensor* given_tensor = v.tensor();
     const any_tensor tensor = given_tensor ? *given_tensor : parse_tensor(s, v, where);
     if (tensor.type() != s.element())
-      refuse(where, "expected " + to_string(s) + ", got a tensor of " + std::string(to_string(tensor.type())));
+      refuse(where, "expected " + to_string(s) + ", got a tensor of "
+                        + std::string(to_string(tensor.type())));
     const auto sizes = tensor.sizes().sizes();
     const std::uint64_t begin = tail(offset, sizes.size(), 8, 8);
     if (!sizes.empty()) std::memcpy(at(begin), sizes.data(), sizes.size_bytes());
     const std::size_t one = size_of(tensor.type());
     if (tensor.type() != dtype::b8 && stands_beside(tensor.raw().size())) {
-      beside(offset + 8, tensor.count(), {tensor.raw().data(), tensor.raw().size(), tensor.owner()});
+      beside(offset + 8, tensor.count(),
+             {tensor.raw().data(), tensor.raw().size(), tensor.owner()});
       if (tensor.owner()->segment() >= 0) tensor.owner()->freeze();
     } else if (tensor.count() != 0) {
       const std::uint64_t data = tail(offset + 8, tensor.count(), one, one);
@@ -396,7 +438,8 @@ class hot_encoder {
       refuse(where, "expected {\"dtype\": …, \"shape\": […], \"data\": […]}, got " + given(v));
     const auto* name = type->get<std::string>();
     if (!name || *name != to_string(s.element()))
-      refuse({&where, "dtype", 0}, "expected \"" + std::string(to_string(s.element())) + "\", got " + given(*type));
+      refuse({&where, "dtype", 0},
+             "expected \"" + std::string(to_string(s.element())) + "\", got " + given(*type));
     const extents e = parse_extents(*sizes, {&where, "shape", 0});
     value::list flat;
     flatten(*data, 0, e, flat, {&where, "data", 0});
@@ -409,14 +452,17 @@ class hot_encoder {
   static extents parse_extents(const value& v, const place& where) {
     const auto* all = v.get<value::list>();
     if (!all || all->size() > extents::rank_max)
-      refuse(where, "expected a list of at most " + std::to_string(extents::rank_max) + " extents, got " + given(v));
+      refuse(where, "expected a list of at most " + std::to_string(extents::rank_max)
+                        + " extents, got " + given(v));
     std::vector<std::uint64_t> sizes;
     for (const auto& one : *all)
-      sizes.push_back(integer<std::uint64_t>(shape::simple(form::u64), one, {&where, {}, sizes.size()}));
+      sizes.push_back(
+          integer<std::uint64_t>(shape::simple(form::u64), one, {&where, {}, sizes.size()}));
     return extents(std::span<const std::uint64_t>(sizes));
   }
 
-  static void flatten(const value& v, std::size_t level, const extents& e, value::list& flat, const place& where) {
+  static void flatten(
+      const value& v, std::size_t level, const extents& e, value::list& flat, const place& where) {
     const auto* all = v.get<value::list>();
     if (level > 0 && !all) return flat.push_back(v);
     if (!all) refuse(where, "expected a list, got " + given(v));
@@ -427,10 +473,14 @@ class hot_encoder {
 
   static form element_form(dtype d) {
     switch (d) {
-      case dtype::b8: return form::boolean;
-      case dtype::f32: return form::f32;
-      case dtype::f64: return form::f64;
-      default: return static_cast<form>(static_cast<unsigned>(d) - 2 + static_cast<unsigned>(form::i8));
+      case dtype::b8:
+        return form::boolean;
+      case dtype::f32:
+        return form::f32;
+      case dtype::f64:
+        return form::f64;
+      default:
+        return static_cast<form>(static_cast<unsigned>(d) - 2 + static_cast<unsigned>(form::i8));
     }
   }
 
@@ -452,7 +502,8 @@ class hot_encoder {
     const auto* all = v.get<value::list>();
     if (!all) refuse_type(where, s, v);
     if (all->size() != s.extent())
-      refuse(where, "expected " + std::to_string(s.extent()) + " elements, got " + std::to_string(all->size()));
+      refuse(where, "expected " + std::to_string(s.extent()) + " elements, got "
+                        + std::to_string(all->size()));
     const shape& element = s.parts()[0].shape;
     for (std::uint64_t i = 0; i < all->size(); ++i)
       put(element, offset + i * element.bytes(), (*all)[i], {&where, {}, i});
@@ -479,15 +530,17 @@ class hot_encoder {
       *at(offset) = static_cast<std::byte>(i);
       return put(p.shape, offset + s.align(), members->front().value, {&where, p.name, 0});
     }
-    refuse(where, "expected {\"type\": value} with one of the types " + known + ", got "
-                      + (members && members->size() == 1 ? quoted(members->front().name) : given(v)));
+    refuse(where,
+           "expected {\"type\": value} with one of the types " + known + ", got "
+               + (members && members->size() == 1 ? quoted(members->front().name) : given(v)));
   }
 
   void put_tuple(const shape& s, std::uint64_t at_offset, const value& v, const place& where) {
     const auto* all = v.get<value::list>();
     if (!all) refuse_type(where, s, v);
     if (all->size() != s.parts().size())
-      refuse(where, "expected " + std::to_string(s.parts().size()) + " elements, got " + std::to_string(all->size()));
+      refuse(where, "expected " + std::to_string(s.parts().size()) + " elements, got "
+                        + std::to_string(all->size()));
     std::uint64_t offset = 0;
     for (std::size_t i = 0; i < all->size(); ++i) {
       const shape& part = s.parts()[i].shape;
@@ -529,11 +582,14 @@ class hot_encoder {
   }
 
   /// For each part the member of its name; unknown and doubled ones are refused or dropped.
-  std::vector<const value*> match(std::span<const part> parts, const value::object& members, const place& where) {
+  std::vector<const value*> match(std::span<const part> parts,
+                                  const value::object& members,
+                                  const place& where) {
     std::vector<const value*> found(parts.size());
     for (const auto& m : members) {
       const place here{&where, m.name, 0};
-      const auto p = std::find_if(parts.begin(), parts.end(), [&](const part& one) { return one.name == m.name; });
+      const auto p = std::find_if(parts.begin(), parts.end(),
+                                  [&](const part& one) { return one.name == m.name; });
       if (p == parts.end()) {
         if (options_.unknown == unknown_members::drop) continue;
         refuse(here, "unknown field" + known(parts));
@@ -558,7 +614,9 @@ class hot_encoder {
 };
 
 /// Values by parameter position; null where one was left out.
-std::vector<const value*> by_position(const signature& sig, const value& arguments, const place& where) {
+std::vector<const value*> by_position(const signature& sig,
+                                      const value& arguments,
+                                      const place& where) {
   std::vector<const parameter*> params;
   for (const auto& p : sig.params)
     if (p.flow == flow::single) params.push_back(&p);
@@ -571,7 +629,8 @@ std::vector<const value*> by_position(const signature& sig, const value& argumen
       found[i] = &(*all)[i];
   } else if (const auto* members = arguments.get<value::object>()) {
     for (const auto& m : *members) {
-      const auto p = std::find_if(params.begin(), params.end(), [&](const parameter* one) { return one->name == m.name; });
+      const auto p = std::find_if(params.begin(), params.end(),
+                                  [&](const parameter* one) { return one->name == m.name; });
       if (p == params.end()) refuse({&where, m.name, 0}, "no such parameter of " + to_string(sig));
       auto& slot = found[static_cast<std::size_t>(p - params.begin())];
       if (slot) refuse({&where, m.name, 0}, "given twice");
@@ -603,7 +662,9 @@ result<hot_block> encode_hot(const shape& shape, const value& v, const encode_op
   });
 }
 
-result<hot_block> encode_hot(const signature& signature, const value& arguments, const encode_options& options) {
+result<hot_block> encode_hot(const signature& signature,
+                             const value& arguments,
+                             const encode_options& options) {
   return guarded([&]() -> hot_block {
     const place root;
     const auto found = by_position(signature, arguments, root);

@@ -2,8 +2,9 @@
 // version Debian 12 has, so they are read from their text.)
 #include "runtime/value/text.hpp"
 
-#include <berth/value.hpp>
 #include <boost/json/basic_parser_impl.hpp>
+
+#include <berth/value.hpp>
 #include <charconv>
 #include <optional>
 #include <unordered_set>
@@ -61,9 +62,13 @@ class tree_builder {
 
   bool on_number_part(json::string_view s, json::error_code&) { return gather(s); }
 
-  bool on_int64(std::int64_t, json::string_view s, json::error_code& ec) { return add_number(s, ec); }
+  bool on_int64(std::int64_t, json::string_view s, json::error_code& ec) {
+    return add_number(s, ec);
+  }
 
-  bool on_uint64(std::uint64_t, json::string_view s, json::error_code& ec) { return add_number(s, ec); }
+  bool on_uint64(std::uint64_t, json::string_view s, json::error_code& ec) {
+    return add_number(s, ec);
+  }
 
   bool on_double(double, json::string_view s, json::error_code& ec) { return add_number(s, ec); }
 
@@ -113,7 +118,8 @@ class tree_builder {
     else if (auto* list = levels_.back().held.get<value::list>())
       list->push_back(std::move(v));
     else
-      levels_.back().held.get<value::object>()->push_back({std::move(levels_.back().name), std::move(v)});
+      levels_.back().held.get<value::object>()->push_back(
+          {std::move(levels_.back().name), std::move(v)});
     return true;
   }
 
@@ -129,7 +135,9 @@ class tree_builder {
     const char* const begin = digits.data();
     const char* const end = begin + digits.size();
     std::int64_t i = 0;
-    if (auto [at, why] = std::from_chars(begin, end, i); why == std::errc() && at == end && digits != "-0") return i;
+    if (auto [at, why] = std::from_chars(begin, end, i);
+        why == std::errc() && at == end && digits != "-0")
+      return i;
     std::uint64_t u = 0;
     if (auto [at, why] = std::from_chars(begin, end, u); why == std::errc() && at == end) return u;
     return detail::parse_number(digits).value_or(0.0);
@@ -169,9 +177,11 @@ result<value> parse_json(std::string_view text) {
   json::error_code ec;
   std::size_t used = parser.write_some(false, text.data(), text.size(), ec);
   const auto bad = [&](const std::string& why) {
-    return fail(kind::invalid, "bad_json", "this is no JSON: " + why + " (" + position(text, used) + ")");
+    return fail(kind::invalid, "bad_json",
+                "this is no JSON: " + why + " (" + position(text, used) + ")");
   };
-  if (ec) return bad(parser.handler().trouble().empty() ? ec.message() : parser.handler().trouble());
+  if (ec)
+    return bad(parser.handler().trouble().empty() ? ec.message() : parser.handler().trouble());
   const std::size_t rest = text.find_first_not_of(" \t\r\n", used);
   if (rest != text.npos) {
     used = rest;

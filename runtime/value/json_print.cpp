@@ -36,8 +36,9 @@ class json_printer {
 
   template <class I>
   void print_integer(I i) {
-    const bool exact = i >= 0 ? static_cast<std::uint64_t>(i) <= exact_integer_max
-                              : static_cast<std::int64_t>(i) >= -static_cast<std::int64_t>(exact_integer_max);
+    const bool exact =
+        i >= 0 ? static_cast<std::uint64_t>(i) <= exact_integer_max
+               : static_cast<std::int64_t>(i) >= -static_cast<std::int64_t>(exact_integer_max);
     put(exact ? std::to_string(i) : "\"" + std::to_string(i) + "\"");
   }
 
@@ -63,11 +64,21 @@ class json_printer {
     out_ += '"';
     for (const char c : s) {
       switch (c) {
-        case '"': put("\\\""); break;
-        case '\\': put("\\\\"); break;
-        case '\n': put("\\n"); break;
-        case '\r': put("\\r"); break;
-        case '\t': put("\\t"); break;
+        case '"':
+          put("\\\"");
+          break;
+        case '\\':
+          put("\\\\");
+          break;
+        case '\n':
+          put("\\n");
+          break;
+        case '\r':
+          put("\\r");
+          break;
+        case '\t':
+          put("\\t");
+          break;
         default:
           if (static_cast<unsigned char>(c) >= 0x20) {
             out_ += c;
@@ -91,7 +102,8 @@ class json_printer {
 
   void close(char bracket, bool empty) {
     --level_;
-    if (!empty && style_.indent != 0) out_ += "\n" + std::string(std::size_t{style_.indent} * level_, ' ');
+    if (!empty && style_.indent != 0)
+      out_ += "\n" + std::string(std::size_t{style_.indent} * level_, ' ');
     out_ += bracket;
   }
 
@@ -113,7 +125,8 @@ class json_printer {
       // A name is a JSON string whatever its bytes; what is no UTF-8 cannot stand there and is spelled in base64.
       print_quoted(detail::is_utf8(o[i].name)
                        ? o[i].name
-                       : detail::to_base64({reinterpret_cast<const std::byte*>(o[i].name.data()), o[i].name.size()}));
+                       : detail::to_base64({reinterpret_cast<const std::byte*>(o[i].name.data()),
+                                            o[i].name.size()}));
       put(": ");
       print(o[i].value);
     }
@@ -143,17 +156,28 @@ class json_printer {
 
   void print_element(const any_tensor& t, std::uint64_t i) {
     switch (t.type()) {
-      case dtype::b8: return put(element<std::uint8_t>(t, i) != 0 ? "true" : "false");
-      case dtype::i8: return print_integer(std::int64_t{element<std::int8_t>(t, i)});
-      case dtype::i16: return print_integer(std::int64_t{element<std::int16_t>(t, i)});
-      case dtype::i32: return print_integer(std::int64_t{element<std::int32_t>(t, i)});
-      case dtype::i64: return print_integer(element<std::int64_t>(t, i));
-      case dtype::u8: return print_integer(std::uint64_t{element<std::uint8_t>(t, i)});
-      case dtype::u16: return print_integer(std::uint64_t{element<std::uint16_t>(t, i)});
-      case dtype::u32: return print_integer(std::uint64_t{element<std::uint32_t>(t, i)});
-      case dtype::u64: return print_integer(element<std::uint64_t>(t, i));
-      case dtype::f32: return print_double(detail::widened(element<float>(t, i)));
-      case dtype::f64: return print_double(element<double>(t, i));
+      case dtype::b8:
+        return put(element<std::uint8_t>(t, i) != 0 ? "true" : "false");
+      case dtype::i8:
+        return print_integer(std::int64_t{element<std::int8_t>(t, i)});
+      case dtype::i16:
+        return print_integer(std::int64_t{element<std::int16_t>(t, i)});
+      case dtype::i32:
+        return print_integer(std::int64_t{element<std::int32_t>(t, i)});
+      case dtype::i64:
+        return print_integer(element<std::int64_t>(t, i));
+      case dtype::u8:
+        return print_integer(std::uint64_t{element<std::uint8_t>(t, i)});
+      case dtype::u16:
+        return print_integer(std::uint64_t{element<std::uint16_t>(t, i)});
+      case dtype::u32:
+        return print_integer(std::uint64_t{element<std::uint32_t>(t, i)});
+      case dtype::u64:
+        return print_integer(element<std::uint64_t>(t, i));
+      case dtype::f32:
+        return print_double(detail::widened(element<float>(t, i)));
+      case dtype::f64:
+        return print_double(element<double>(t, i));
     }
   }
 

@@ -4,6 +4,7 @@
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
+
 #include <cstring>
 #include <unordered_set>
 
@@ -18,7 +19,9 @@ kj::ArrayPtr<const kj::byte> pointed(const void* data, std::size_t size) {
   return {static_cast<const kj::byte*>(data), size};
 }
 
-capnp::Data::Reader as_data(std::string_view s) { return pointed(s.data(), s.size()); }
+capnp::Data::Reader as_data(std::string_view s) {
+  return pointed(s.data(), s.size());
+}
 
 /// What one message may hold of anything that has a size: Cap'n Proto's own limit for one segment's blob.
 constexpr std::uint64_t blob_bytes_max = (std::uint64_t{1} << 29) - 1;
@@ -27,8 +30,10 @@ class value_writer {
  public:
   void write(wire::Value::Builder to, const value& v, std::size_t depth) {
     if (depth > value_depth_max || ++nodes_ > value_nodes_max)
-      throw error(fail(kind::invalid, "too_large", "a value nests at most " + std::to_string(value_depth_max)
-                           + " deep and holds at most " + std::to_string(value_nodes_max) + " values"));
+      throw error(fail(kind::invalid, "too_large",
+                       "a value nests at most " + std::to_string(value_depth_max)
+                           + " deep and holds at most " + std::to_string(value_nodes_max)
+                           + " values"));
     if (const auto* b = v.get<bool>())
       to.setBool(*b);
     else if (const auto* i = v.get<std::int64_t>())
@@ -65,7 +70,9 @@ class value_writer {
       write(to[i], l[i], depth + 1);
   }
 
-  void write_object(capnp::List<wire::Member>::Builder to, const value::object& o, std::size_t depth) {
+  void write_object(capnp::List<wire::Member>::Builder to,
+                    const value::object& o,
+                    std::size_t depth) {
     for (unsigned i = 0; i < to.size(); ++i) {
       to[i].setName(as_data(sized(o[i].name)));
       write(to[i].initValue(), o[i].value, depth + 1);
@@ -89,16 +96,26 @@ class value_reader {
     if (depth > value_depth_max) throw error(bad_message("it nests too deep"));
     if (++nodes_ > value_nodes_max) throw error(bad_message("it holds too many values"));
     switch (from.which()) {
-      case wire::Value::NULL_: return {};
-      case wire::Value::BOOL: return from.getBool();
-      case wire::Value::INT: return from.getInt();
-      case wire::Value::UINT: return from.getUint();
-      case wire::Value::REAL: return from.getReal();
-      case wire::Value::TEXT: return text(from.getText());
-      case wire::Value::BYTES: return raw(from.getBytes());
-      case wire::Value::LIST: return read_list(from.getList(), depth);
-      case wire::Value::OBJECT: return read_object(from.getObject(), depth);
-      case wire::Value::TENSOR: return read_tensor(from.getTensor());
+      case wire::Value::NULL_:
+        return {};
+      case wire::Value::BOOL:
+        return from.getBool();
+      case wire::Value::INT:
+        return from.getInt();
+      case wire::Value::UINT:
+        return from.getUint();
+      case wire::Value::REAL:
+        return from.getReal();
+      case wire::Value::TEXT:
+        return text(from.getText());
+      case wire::Value::BYTES:
+        return raw(from.getBytes());
+      case wire::Value::LIST:
+        return read_list(from.getList(), depth);
+      case wire::Value::OBJECT:
+        return read_object(from.getObject(), depth);
+      case wire::Value::TENSOR:
+        return read_tensor(from.getTensor());
     }
     throw error(bad_message("it is of a kind this version does not know"));
   }
@@ -141,7 +158,8 @@ class value_reader {
   static value read_tensor(wire::Tensor::Reader from) {
     const auto type = static_cast<dtype>(from.getDtype());
     const auto listed = from.getExtents();
-    if (size_of(type) == 0 || listed.size() > extents::rank_max) throw error(bad_message("a tensor is broken"));
+    if (size_of(type) == 0 || listed.size() > extents::rank_max)
+      throw error(bad_message("a tensor is broken"));
     std::vector<std::uint64_t> sizes;
     for (const auto one : listed)
       sizes.push_back(one);

@@ -33,17 +33,22 @@ namespace {
 std::uint64_t simple_bytes(form f) {
   switch (f) {
     case form::i16:
-    case form::u16: return 2;
+    case form::u16:
+      return 2;
     case form::i32:
     case form::u32:
-    case form::f32: return 4;
+    case form::f32:
+      return 4;
     case form::i64:
     case form::u64:
     case form::f64:
     case form::text:
-    case form::bytes: return 8;
-    case form::f80: return 16;
-    default: return 1;
+    case form::bytes:
+      return 8;
+    case form::f80:
+      return 16;
+    default:
+      return 1;
   }
 }
 
@@ -120,18 +125,28 @@ void lay_out(Node& n) {
       n.align = 4;
       n.fixed = false;
       break;
-    case form::array: lay_as_array(n); break;
+    case form::array:
+      lay_as_array(n);
+      break;
     case form::optional:
-    case form::variant: lay_as_choice(n); break;
-    case form::record: lay_in_sequence(n); break;
+    case form::variant:
+      lay_as_choice(n);
+      break;
+    case form::record:
+      lay_in_sequence(n);
+      break;
     case form::tuple:
       lay_in_sequence(n);
-      n.plain = false;  // as in C++: the order of a std::tuple in memory is not its order on the wire
+      n.plain =
+          false;  // as in C++: the order of a std::tuple in memory is not its order on the wire
       break;
     case form::enumeration:
     case form::duration:
-    case form::time: lay_as_simple(n, n.underlying); break;
-    default: lay_as_simple(n, n.form);
+    case form::time:
+      lay_as_simple(n, n.underlying);
+      break;
+    default:
+      lay_as_simple(n, n.form);
   }
 }
 
@@ -164,7 +179,8 @@ shape shape::make(node n) {
     n.depth = std::max(n.depth, p.shape.depth() + 1);
     n.nodes += p.shape.nodes();
   }
-  if (n.depth > depth_max) throw error(refused("a shape nests deeper than " + std::to_string(depth_max)));
+  if (n.depth > depth_max)
+    throw error(refused("a shape nests deeper than " + std::to_string(depth_max)));
   if (n.parts.size() > parts_max || n.names.size() > parts_max)
     throw error(refused("a shape has more than " + std::to_string(parts_max) + " parts"));
   if (n.nodes > nodes_max)
@@ -272,35 +288,65 @@ shape shape::tensor(berth::dtype element) {
   return make(std::move(n));
 }
 
-form shape::form() const noexcept { return node_->form; }
+form shape::form() const noexcept {
+  return node_->form;
+}
 
-const std::string& shape::name() const noexcept { return node_->name; }
+const std::string& shape::name() const noexcept {
+  return node_->name;
+}
 
-std::span<const part> shape::parts() const noexcept { return node_->parts; }
+std::span<const part> shape::parts() const noexcept {
+  return node_->parts;
+}
 
-std::uint64_t shape::extent() const noexcept { return node_->extent; }
+std::uint64_t shape::extent() const noexcept {
+  return node_->extent;
+}
 
-form shape::underlying() const noexcept { return node_->underlying; }
+form shape::underlying() const noexcept {
+  return node_->underlying;
+}
 
-std::span<const enumerator> shape::names() const noexcept { return node_->names; }
+std::span<const enumerator> shape::names() const noexcept {
+  return node_->names;
+}
 
-std::int64_t shape::num() const noexcept { return node_->num; }
+std::int64_t shape::num() const noexcept {
+  return node_->num;
+}
 
-std::int64_t shape::den() const noexcept { return node_->den; }
+std::int64_t shape::den() const noexcept {
+  return node_->den;
+}
 
-dtype shape::element() const noexcept { return node_->element; }
+dtype shape::element() const noexcept {
+  return node_->element;
+}
 
-std::uint64_t shape::bytes() const noexcept { return node_->bytes; }
+std::uint64_t shape::bytes() const noexcept {
+  return node_->bytes;
+}
 
-std::uint32_t shape::align() const noexcept { return node_->align; }
+std::uint32_t shape::align() const noexcept {
+  return node_->align;
+}
 
-bool shape::fixed() const noexcept { return node_->fixed; }
+bool shape::fixed() const noexcept {
+  return node_->fixed;
+}
 
-bool shape::plain() const noexcept { return node_->plain; }
+bool shape::plain() const noexcept {
+  return node_->plain;
+}
 
-std::size_t shape::depth() const noexcept { return node_->depth; }
+std::size_t shape::depth() const noexcept {
+  return node_->depth;
+}
 
-std::size_t shape::nodes() const noexcept { return node_->nodes; }
+std::size_t shape::nodes() const noexcept {
+  return node_->nodes;
+}
 
 bool operator==(const shape& a, const shape& b) noexcept {
   if (a.node_ == b.node_) return true;
@@ -308,10 +354,9 @@ bool operator==(const shape& a, const shape& b) noexcept {
   const auto& y = *b.node_;
   return x.form == y.form && x.extent == y.extent && x.underlying == y.underlying && x.num == y.num
          && x.den == y.den && x.element == y.element
-         && std::equal(x.parts.begin(), x.parts.end(), y.parts.begin(), y.parts.end(),
-                       [](const part& p, const part& q) {
-                         return p.name == q.name && p.shape == q.shape;
-                       });
+         && std::equal(
+             x.parts.begin(), x.parts.end(), y.parts.begin(), y.parts.end(),
+             [](const part& p, const part& q) { return p.name == q.name && p.shape == q.shape; });
 }
 
 bool operator==(const signature& a, const signature& b) noexcept {

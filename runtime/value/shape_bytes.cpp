@@ -116,8 +116,12 @@ void write_shape(byte_writer& out, const shape& s) {
       }
       return;
     case form::variant:
-    case form::tuple: out.number(s.parts().size()); break;
-    case form::array: out.number(s.extent()); break;
+    case form::tuple:
+      out.number(s.parts().size());
+      break;
+    case form::array:
+      out.number(s.extent());
+      break;
     case form::enumeration:
       out.text(s.name());
       out.byte(static_cast<std::uint8_t>(s.underlying()));
@@ -133,8 +137,11 @@ void write_shape(byte_writer& out, const shape& s) {
       out.signed_number(s.num());
       out.signed_number(s.den());
       return;
-    case form::tensor: out.byte(static_cast<std::uint8_t>(s.element())); return;
-    default: break;
+    case form::tensor:
+      out.byte(static_cast<std::uint8_t>(s.element()));
+      return;
+    default:
+      break;
   }
   for (const auto& p : s.parts())
     write_shape(out, p.shape);
@@ -142,7 +149,10 @@ void write_shape(byte_writer& out, const shape& s) {
 
 shape read_shape(byte_reader& in, std::size_t depth, std::size_t& nodes);
 
-std::vector<shape> read_shapes(byte_reader& in, std::size_t count, std::size_t depth, std::size_t& nodes) {
+std::vector<shape> read_shapes(byte_reader& in,
+                               std::size_t count,
+                               std::size_t depth,
+                               std::size_t& nodes) {
   std::vector<shape> all;
   for (std::size_t i = 0; i < count && in.good(); ++i)
     all.push_back(read_shape(in, depth, nodes));
@@ -197,12 +207,14 @@ shape read_shape(byte_reader& in, std::size_t depth, std::size_t& nodes) {
   if (!in.good()) return {};
   auto one = [&] { return read_shape(in, depth + 1, nodes); };
   switch (f) {
-    case form::list: return shape::list(one());
+    case form::list:
+      return shape::list(one());
     case form::map: {
       auto key = one();
       return shape::map(std::move(key), one());
     }
-    case form::optional: return shape::optional(one());
+    case form::optional:
+      return shape::optional(one());
     case form::array: {
       const std::uint64_t extent = in.number();
       auto element = one();
@@ -215,12 +227,17 @@ shape read_shape(byte_reader& in, std::size_t depth, std::size_t& nodes) {
     }
     case form::tuple:
       return shape::tuple(read_shapes(in, in.count(shape::parts_max), depth + 1, nodes));
-    case form::record: return read_record(in, depth + 1, nodes);
-    case form::enumeration: return read_enumeration(in);
+    case form::record:
+      return read_record(in, depth + 1, nodes);
+    case form::enumeration:
+      return read_enumeration(in);
     case form::duration:
-    case form::time: return read_duration(in, f);
-    case form::tensor: return read_tensor(in);
-    default: break;
+    case form::time:
+      return read_duration(in, f);
+    case form::tensor:
+      return read_tensor(in);
+    default:
+      break;
   }
   if (f > form::bytes) in.refuse();
   return in.good() ? shape::simple(f) : shape();

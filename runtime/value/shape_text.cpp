@@ -8,23 +8,40 @@ namespace {
 
 std::string_view scalar_name(form f) {
   switch (f) {
-    case form::unit: return "void";
-    case form::boolean: return "bool";
-    case form::i8: return "int8";
-    case form::i16: return "int16";
-    case form::i32: return "int";
-    case form::i64: return "int64";
-    case form::u8: return "uint8";
-    case form::u16: return "uint16";
-    case form::u32: return "uint32";
-    case form::u64: return "uint64";
-    case form::f32: return "float";
-    case form::f64: return "double";
-    case form::f80: return "long double";
-    case form::character: return "char";
-    case form::text: return "string";
-    case form::bytes: return "bytes";
-    default: return "?";
+    case form::unit:
+      return "void";
+    case form::boolean:
+      return "bool";
+    case form::i8:
+      return "int8";
+    case form::i16:
+      return "int16";
+    case form::i32:
+      return "int";
+    case form::i64:
+      return "int64";
+    case form::u8:
+      return "uint8";
+    case form::u16:
+      return "uint16";
+    case form::u32:
+      return "uint32";
+    case form::u64:
+      return "uint64";
+    case form::f32:
+      return "float";
+    case form::f64:
+      return "double";
+    case form::f80:
+      return "long double";
+    case form::character:
+      return "char";
+    case form::text:
+      return "string";
+    case form::bytes:
+      return "bytes";
+    default:
+      return "?";
   }
 }
 
@@ -33,9 +50,13 @@ std::string period_name(const shape& s) {
     std::int64_t num, den;
     std::string_view name;
   };
-  constexpr std::array rows{row{1, 1'000'000'000, "nanoseconds"}, row{1, 1'000'000, "microseconds"},
-                            row{1, 1000, "milliseconds"},        row{1, 1, "seconds"},
-                            row{60, 1, "minutes"},               row{3600, 1, "hours"},
+
+  constexpr std::array rows{row{1, 1'000'000'000, "nanoseconds"},
+                            row{1, 1'000'000, "microseconds"},
+                            row{1, 1000, "milliseconds"},
+                            row{1, 1, "seconds"},
+                            row{60, 1, "minutes"},
+                            row{3600, 1, "hours"},
                             row{86400, 1, "days"}};
   std::string name = "duration<" + std::to_string(s.num()) + "/" + std::to_string(s.den()) + ">";
   for (const auto& r : rows)
@@ -66,19 +87,30 @@ std::string flowing(const shape& s, flow f) {
 
 std::string to_string(const shape& s) {
   switch (s.form()) {
-    case form::list: return "vector<" + joined(s.parts()) + ">";
-    case form::map: return "map<" + joined(s.parts()) + ">";
-    case form::array: return "array<" + joined(s.parts()) + ", " + std::to_string(s.extent()) + ">";
-    case form::optional: return "optional<" + joined(s.parts()) + ">";
-    case form::variant: return "variant<" + joined(s.parts()) + ">";
-    case form::tuple: return "tuple<" + joined(s.parts()) + ">";
-    case form::record: return record_text(s);
+    case form::list:
+      return "vector<" + joined(s.parts()) + ">";
+    case form::map:
+      return "map<" + joined(s.parts()) + ">";
+    case form::array:
+      return "array<" + joined(s.parts()) + ", " + std::to_string(s.extent()) + ">";
+    case form::optional:
+      return "optional<" + joined(s.parts()) + ">";
+    case form::variant:
+      return "variant<" + joined(s.parts()) + ">";
+    case form::tuple:
+      return "tuple<" + joined(s.parts()) + ">";
+    case form::record:
+      return record_text(s);
     case form::enumeration:
       return "enum " + s.name() + " : " + std::string(scalar_name(s.underlying()));
-    case form::duration: return period_name(s);
-    case form::time: return "time<" + period_name(s) + ">";
-    case form::tensor: return "tensor<" + std::string(to_string(s.element())) + ">";
-    default: return std::string(scalar_name(s.form()));
+    case form::duration:
+      return period_name(s);
+    case form::time:
+      return "time<" + period_name(s) + ">";
+    case form::tensor:
+      return "tensor<" + std::string(to_string(s.element())) + ">";
+    default:
+      return std::string(scalar_name(s.form()));
   }
 }
 

@@ -16,16 +16,21 @@ class growth {
     if (older == newer) return true;
     if (older.form() != newer.form()) return differ(older, newer, path);
     switch (older.form()) {
-      case form::record: return record_fits(older, newer, path);
+      case form::record:
+        return record_fits(older, newer, path);
       case form::list:
-      case form::optional: return fits(older.parts()[0].shape, newer.parts()[0].shape, path + "[]");
+      case form::optional:
+        return fits(older.parts()[0].shape, newer.parts()[0].shape, path + "[]");
       case form::array:
-        return older.extent() == newer.extent() ? fits(older.parts()[0].shape, newer.parts()[0].shape, path + "[]")
-                                                : differ(older, newer, path);
+        return older.extent() == newer.extent()
+                   ? fits(older.parts()[0].shape, newer.parts()[0].shape, path + "[]")
+                   : differ(older, newer, path);
       case form::map:
       case form::tuple:
-      case form::variant: return parts_fit(older, newer, path);
-      default: return differ(older, newer, path);
+      case form::variant:
+        return parts_fit(older, newer, path);
+      default:
+        return differ(older, newer, path);
     }
   }
 
@@ -43,14 +48,16 @@ class growth {
       const part& p = older.parts()[i];
       const part& q = newer.parts()[i];
       if (p.name != q.name) return differ(older, newer, path);
-      if (!fits(p.shape, q.shape, path + "[" + (p.name.empty() ? std::to_string(i) : p.name) + "]")) return false;
+      if (!fits(p.shape, q.shape, path + "[" + (p.name.empty() ? std::to_string(i) : p.name) + "]"))
+        return false;
     }
     return true;
   }
 
   bool record_fits(const shape& older, const shape& newer, const std::string& path) {
     const auto in_newer = [&](const part& p) {
-      return std::find_if(newer.parts().begin(), newer.parts().end(), [&](const part& q) { return q.name == p.name; });
+      return std::find_if(newer.parts().begin(), newer.parts().end(),
+                          [&](const part& q) { return q.name == p.name; });
     };
     std::size_t known_end = 0;
     for (const auto& p : older.parts()) {
@@ -65,7 +72,10 @@ class growth {
     return !gains_at_end_ || gains_are_fillable(older, newer, known_end, path);
   }
 
-  bool gains_are_fillable(const shape& older, const shape& newer, std::size_t known_end, const std::string& path) {
+  bool gains_are_fillable(const shape& older,
+                          const shape& newer,
+                          std::size_t known_end,
+                          const std::string& path) {
     for (std::size_t i = 0; i < known_end; ++i) {
       const part& q = newer.parts()[i];
       const bool known = std::any_of(older.parts().begin(), older.parts().end(),
@@ -83,7 +93,8 @@ class growth {
 
 error_info mismatch(const signature& caller, const signature& version, const std::string& why) {
   return fail(kind::invalid, "signature_mismatch",
-              why + "\n  the caller has  " + to_string(caller) + "\n  the version has " + to_string(version));
+              why + "\n  the caller has  " + to_string(caller) + "\n  the version has "
+                  + to_string(version));
 }
 
 /// Why the parameters do not fit; empty when they do.
@@ -91,7 +102,8 @@ std::string parameter_trouble(const signature& caller, const signature& version)
   growth arguments(true);
   for (std::size_t i = 0; i < std::max(caller.params.size(), version.params.size()); ++i) {
     if (i >= version.params.size())
-      return "parameter " + std::to_string(i + 1) + " (" + caller.params[i].name + "): the version takes no such parameter";
+      return "parameter " + std::to_string(i + 1) + " (" + caller.params[i].name
+             + "): the version takes no such parameter";
     const parameter& q = version.params[i];
     if (i >= caller.params.size()) {
       if (q.flow == flow::single && q.shape.form() == form::optional) continue;
@@ -114,8 +126,7 @@ std::string result_trouble(const signature& caller, const signature& version) {
 }  // namespace
 
 result<fit> answers(const signature& caller, const signature& version) {
-  if (caller.method != version.method)
-    return mismatch(caller, version, "the methods differ");
+  if (caller.method != version.method) return mismatch(caller, version, "the methods differ");
   if (caller == version) return fit::same;
   std::string trouble = parameter_trouble(caller, version);
   if (trouble.empty()) trouble = result_trouble(caller, version);

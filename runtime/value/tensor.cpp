@@ -13,10 +13,12 @@ struct dtype_row {
 };
 
 constexpr std::array dtypes{
-    dtype_row{dtype::b8, "bool", 1}, dtype_row{dtype::i8, "i8", 1},   dtype_row{dtype::i16, "i16", 2},
-    dtype_row{dtype::i32, "i32", 4}, dtype_row{dtype::i64, "i64", 8}, dtype_row{dtype::u8, "u8", 1},
-    dtype_row{dtype::u16, "u16", 2}, dtype_row{dtype::u32, "u32", 4}, dtype_row{dtype::u64, "u64", 8},
-    dtype_row{dtype::f32, "f32", 4}, dtype_row{dtype::f64, "f64", 8},
+    dtype_row{dtype::b8, "bool", 1}, dtype_row{dtype::i8, "i8", 1},
+    dtype_row{dtype::i16, "i16", 2}, dtype_row{dtype::i32, "i32", 4},
+    dtype_row{dtype::i64, "i64", 8}, dtype_row{dtype::u8, "u8", 1},
+    dtype_row{dtype::u16, "u16", 2}, dtype_row{dtype::u32, "u32", 4},
+    dtype_row{dtype::u64, "u64", 8}, dtype_row{dtype::f32, "f32", 4},
+    dtype_row{dtype::f64, "f64", 8},
 };
 
 /// Elements times bytes of one, when that fits a size.
@@ -105,8 +107,9 @@ std::span<std::byte> any_tensor::edit() {
   if (size == 0) return {};
   const bool shared_memory = owner_->segment() >= 0 || owner_->frozen();
   if (shared_memory && owner_->frozen())
-    throw error(fail(kind::invalid, "frozen",
-                     "this tensor lies in shared memory and was sent or received: make a new one to write"));
+    throw error(fail(
+        kind::invalid, "frozen",
+        "this tensor lies in shared memory and was sent or received: make a new one to write"));
   if (!shared_memory && owner_.use_count() > 1) {
     auto own = heap_memory(size);
     std::memcpy(own->data(), data_, size);

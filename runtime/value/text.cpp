@@ -117,11 +117,17 @@ bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
-std::string print_number(double x) { return print_any(x); }
+std::string print_number(double x) {
+  return print_any(x);
+}
 
-std::optional<double> parse_number(std::string_view text) { return parse_any<double>(text); }
+std::optional<double> parse_number(std::string_view text) {
+  return parse_any<double>(text);
+}
 
-std::string print_number(long double x) { return print_any(x); }
+std::string print_number(long double x) {
+  return print_any(x);
+}
 
 std::optional<long double> parse_long_number(std::string_view text) {
   return parse_any<long double>(text);

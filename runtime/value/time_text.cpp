@@ -20,9 +20,10 @@ struct unit {
   std::int64_t num, den;  // seconds
 };
 
-constexpr std::array units{unit{"ns", 1, 1'000'000'000}, unit{"us", 1, 1'000'000}, unit{"µs", 1, 1'000'000},
-                           unit{"ms", 1, 1000},          unit{"s", 1, 1},          unit{"min", 60, 1},
-                           unit{"h", 3600, 1},           unit{"d", 86400, 1}};
+constexpr std::array units{
+    unit{"ns", 1, 1'000'000'000}, unit{"us", 1, 1'000'000}, unit{"µs", 1, 1'000'000},
+    unit{"ms", 1, 1000},          unit{"s", 1, 1},          unit{"min", 60, 1},
+    unit{"h", 3600, 1},           unit{"d", 86400, 1}};
 
 error_info bad(std::string why) {
   return fail(kind::invalid, "bad_value", std::move(why));
@@ -52,14 +53,22 @@ bool is_floating(const shape& s) {
 /// Bounds of an integer form.
 std::pair<wide, wide> bounds(form f) {
   switch (f) {
-    case form::i8: return {std::numeric_limits<std::int8_t>::min(), std::numeric_limits<std::int8_t>::max()};
-    case form::i16: return {std::numeric_limits<std::int16_t>::min(), std::numeric_limits<std::int16_t>::max()};
-    case form::i32: return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
-    case form::u8: return {0, std::numeric_limits<std::uint8_t>::max()};
-    case form::u16: return {0, std::numeric_limits<std::uint16_t>::max()};
-    case form::u32: return {0, std::numeric_limits<std::uint32_t>::max()};
-    case form::u64: return {0, std::numeric_limits<std::uint64_t>::max()};
-    default: return {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
+    case form::i8:
+      return {std::numeric_limits<std::int8_t>::min(), std::numeric_limits<std::int8_t>::max()};
+    case form::i16:
+      return {std::numeric_limits<std::int16_t>::min(), std::numeric_limits<std::int16_t>::max()};
+    case form::i32:
+      return {std::numeric_limits<std::int32_t>::min(), std::numeric_limits<std::int32_t>::max()};
+    case form::u8:
+      return {0, std::numeric_limits<std::uint8_t>::max()};
+    case form::u16:
+      return {0, std::numeric_limits<std::uint16_t>::max()};
+    case form::u32:
+      return {0, std::numeric_limits<std::uint32_t>::max()};
+    case form::u64:
+      return {0, std::numeric_limits<std::uint64_t>::max()};
+    default:
+      return {std::numeric_limits<std::int64_t>::min(), std::numeric_limits<std::int64_t>::max()};
   }
 }
 
@@ -104,7 +113,8 @@ std::optional<unit> take_bracket_unit(std::string_view& text) {
   auto [slash, bad_num] = std::from_chars(text.data() + 1, end, num);
   if (bad_num != std::errc() || slash == end || *slash != '/') return std::nullopt;
   auto [close, bad_den] = std::from_chars(slash + 1, end, den);
-  if (bad_den != std::errc() || end - close < 2 || close[0] != ']' || close[1] != 's') return std::nullopt;
+  if (bad_den != std::errc() || end - close < 2 || close[0] != ']' || close[1] != 's')
+    return std::nullopt;
   if (num <= 0 || den <= 0) return std::nullopt;
   text.remove_prefix(static_cast<std::size_t>(close + 2 - text.data()));
   return unit{{}, num, den};
@@ -129,7 +139,8 @@ std::optional<wide> whole_periods(const decimal& d, const unit& u, const shape& 
   wide bottom = 1;
   for (unsigned i = 0; i < d.fraction; ++i)
     if (__builtin_mul_overflow(bottom, wide{10}, &bottom)) return std::nullopt;
-  if (__builtin_mul_overflow(top, wide{u.num}, &top) || __builtin_mul_overflow(top, wide{s.den()}, &top)
+  if (__builtin_mul_overflow(top, wide{u.num}, &top)
+      || __builtin_mul_overflow(top, wide{s.den()}, &top)
       || __builtin_mul_overflow(bottom, wide{u.den}, &bottom)
       || __builtin_mul_overflow(bottom, wide{s.num()}, &bottom) || top % bottom != 0)
     return std::nullopt;
@@ -210,10 +221,11 @@ std::string calendar_text(std::int64_t seconds) {
     in_day += day_seconds;
     --days_since;
   }
-  const year_month_day date(sys_days(days(days_since)));
+  const year_month_day date{sys_days{days{days_since}}};
   return padded(static_cast<std::uint64_t>(static_cast<int>(date.year())), 4) + "-"
-         + padded(static_cast<unsigned>(date.month()), 2) + "-" + padded(static_cast<unsigned>(date.day()), 2)
-         + "T" + padded(static_cast<std::uint64_t>(in_day / 3600), 2) + ":"
+         + padded(static_cast<unsigned>(date.month()), 2) + "-"
+         + padded(static_cast<unsigned>(date.day()), 2) + "T"
+         + padded(static_cast<std::uint64_t>(in_day / 3600), 2) + ":"
          + padded(static_cast<std::uint64_t>(in_day / 60 % 60), 2) + ":"
          + padded(static_cast<std::uint64_t>(in_day % 60), 2);
 }
@@ -250,9 +262,10 @@ std::optional<std::int64_t> take_date_time(std::string_view& text) {
   const auto minute = take_digits(text, 2, 59);
   if (!minute || !take(text, ":")) return std::nullopt;
   const auto second = take_digits(text, 2, 59);
-  const year_month_day date(year(static_cast<int>(*y)), month(*m), day(*d));
+  const year_month_day date{year{static_cast<int>(*y)}, month{*m}, day{*d}};
   if (!second || !date.ok()) return std::nullopt;
-  return sys_days(date).time_since_epoch().count() * day_seconds + *hour * 3600 + *minute * 60 + *second;
+  return sys_days(date).time_since_epoch().count() * day_seconds + *hour * 3600 + *minute * 60
+         + *second;
 }
 
 /// Seconds that the offset at the front is ahead of UTC.

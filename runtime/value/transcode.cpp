@@ -3,11 +3,15 @@
 
 namespace berth {
 
-result<hot_block> transcode_arguments(const signature& from, const signature& to, const block_view& view) {
+result<hot_block> transcode_arguments(const signature& from,
+                                      const signature& to,
+                                      const block_view& view) {
   const auto arguments = decode_hot(from, view);
   if (!arguments) return arguments.error();
   auto made = encode_hot(to, *arguments);
-  if (!made) return std::move(made).error().at("while carrying arguments of " + to_string(from) + " over to " + to_string(to));
+  if (!made)
+    return std::move(made).error().at("while carrying arguments of " + to_string(from) + " over to "
+                                      + to_string(to));
   return made;
 }
 
@@ -15,7 +19,9 @@ result<hot_block> transcode_result(const shape& from, const shape& to, const blo
   const auto v = decode_hot(from, view);
   if (!v) return v.error();
   auto made = encode_hot(to, *v, {.unknown = unknown_members::drop});
-  if (!made) return std::move(made).error().at("while carrying a result " + to_string(from) + " over to " + to_string(to));
+  if (!made)
+    return std::move(made).error().at("while carrying a result " + to_string(from) + " over to "
+                                      + to_string(to));
   return made;
 }
 

@@ -25,8 +25,8 @@ const value* value::find(std::string_view name) const noexcept {
 }
 
 std::string_view value::type() const noexcept {
-  constexpr std::array<std::string_view, kinds> names{"null",   "bool",  "integer", "integer", "number",
-                                                      "text",   "bytes", "list",    "object",  "tensor"};
+  constexpr std::array<std::string_view, kinds> names{
+      "null", "bool", "integer", "integer", "number", "text", "bytes", "list", "object", "tensor"};
   return names[state_.index()];
 }
 

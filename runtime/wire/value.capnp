@@ -1,4 +1,4 @@
-@0xbba1b5f0e3a94d17;
+@0xa254dd6db052ad2f;
 # Dynamic values: the self-describing form of arguments, results and control requests.
 #
 # Spoken by everybody: a shell that knows no signature sends one, a control request holds one, a version that answers

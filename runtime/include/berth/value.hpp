@@ -41,11 +41,14 @@ class value {
   // Implicit on purpose: whatever a value can be is a value. NOLINTBEGIN(google-explicit-constructor)
   value() noexcept;
   value(bool b);
+
   template <std::signed_integral I>
   value(I i) : value(state(std::int64_t{i})) {}
+
   template <std::unsigned_integral U>
-    requires(!std::same_as<U, bool>)
-  value(U u) : value(state(std::uint64_t{u})) {}
+
+  requires(!std::same_as<U, bool>) value(U u) : value(state(std::uint64_t{u})) {}
+
   value(double d);
   value(std::string s);
   value(std::string_view s);
@@ -119,8 +122,7 @@ inline value::value(list l) : state_(std::move(l)) {}
 
 inline value::value(object o) : state_(std::move(o)) {}
 
-inline value::value(any_tensor t)
-    : state_(std::make_shared<const any_tensor>(std::move(t))) {}
+inline value::value(any_tensor t) : state_(std::make_shared<const any_tensor>(std::move(t))) {}
 
 /// How deep values nest at most, in every form they travel in.
 inline constexpr std::size_t value_depth_max = 64;
