@@ -81,6 +81,10 @@ class running_cluster {
 /// when a program is, `timed_out`, `failed` with the last lines of the cluster's log.
 result<running_cluster> launch(const launch_options& options);
 
+/// For `up --foreground`: prepares the folders and says what to exec; that program then serves systemd's protocol on
+/// $NOTIFY_SOCKET and logs to this one's stderr. Errors: as `launch` for folders and paths.
+result<std::vector<std::string>> foreground_command(const launch_options& options);
+
 /// Asks the supervisor of a running cluster to stop and waits. Errors: `timed_out` when it still runs.
 result<void> stop_cluster(const cluster_state& state, std::chrono::milliseconds patience);
 

@@ -29,16 +29,21 @@ class log_capture {
 
   /// The calling thread runs `tag` from now on: its lines belong to it. Cost: two stores.
   static void enter(call_tag tag) noexcept;
-  /// The calling thread's call ended; a line without a newline is completed. Cost: a few loads when nothing was printed.
+  /// The calling thread's call ended; a line without a newline is completed. Cost: two loads when nothing was printed
+  /// and the call was not observed.
   void leave() noexcept;
 
-  /// `tag` alone runs, from before this call: when the pipe is empty now, what arrives in it later is this call's. For a
-  /// worker that runs one call at a time: call it after it slept before a call, and from its ticking thread.
-  /// Cost: two system calls.
+  /// `tag`, which the worker is about to run or runs, is the only call from here to its `leave`: when the pipe is empty
+  /// now, what arrives in it until then is this call's. For a worker that runs one call at a time: call it after it slept
+  /// before a call, and from its ticking thread. Cost: two system calls, and two more in `leave`.
   void observe(call_tag tag) noexcept;
 
   /// Restores what was redirected, completes open lines. Must be called before static destructors run.
   void stop() noexcept;
+
+  /// For a fatal signal's handler: saves the crashing thread's open lines and what lies in the pipe into the ring.
+  /// Safe in a signal handler.
+  static void flush_from_handler() noexcept;
 
   class impl;
 

@@ -80,7 +80,7 @@ class log_writer {
 /// The node's side: makes the ring. Each `log_reader` has its own place in it.
 class log_ring {
  public:
-  /// `bytes` is rounded up to a power of two, at least 16 KiB. Errors: `failed` with the system's reason.
+  /// `bytes` is rounded up to a power of two, at least 32 KiB. Errors: `failed` with the system's reason.
   static result<std::shared_ptr<log_ring>> make(std::size_t bytes = log_ring_bytes);
 
   [[nodiscard]] int fd() const noexcept { return region_.fd(); }

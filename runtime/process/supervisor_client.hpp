@@ -9,7 +9,6 @@
 #include "runtime/process/death.hpp"
 #include "runtime/process/supervisor_messages.hpp"
 
-#include <atomic>
 #include <berth/error.hpp>
 #include <chrono>
 #include <cstdint>
@@ -26,6 +25,8 @@ namespace berth::process {
 
 /// The variable that tells the head its supervisor's socket.
 constexpr const char* supervisor_variable = "BERTH_SUPERVISOR_FD";
+/// The variable that tells the head the runtime folder's lock, which it only has to keep open.
+constexpr const char* lock_variable = "BERTH_LOCK_FD";
 
 /// What the head hears. All run on the client's own thread, one at a time; none may block for long.
 struct supervisor_events {
@@ -42,15 +43,16 @@ class supervisor_client {
   /// Takes the socket over. Errors: `invalid` when the first message is not the supervisor's welcome; `timed_out`.
   static result<std::unique_ptr<supervisor_client>> attach(base::unique_fd socket,
                                                            supervisor_events events);
-  /// As above, with the socket this process inherited.
+  /// As above, with the socket (and the folder's lock) this process inherited.
   static result<std::unique_ptr<supervisor_client>> attach_inherited(supervisor_events events);
   ~supervisor_client();
 
   [[nodiscard]] const welcome& greeting() const noexcept { return greeting_; }
 
-  /// Asks for a worker. `descriptors` go with it, in the order of `what.descriptors`; they stay the caller's.
-  /// Returns the id its events carry. Errors: `invalid` (too many, too large), `disconnected`.
-  result<std::uint64_t> start(worker_command what, std::span<const int> descriptors);
+  /// Asks for a worker under an id of the caller's, unique within this process's life: `started` or `refused` follows,
+  /// perhaps before this returns. `descriptors` go with it, in the order of `what.descriptors`; they stay the caller's.
+  /// Errors: `invalid` (too many, too large), `disconnected`.
+  result<void> start(std::uint64_t worker, worker_command what, std::span<const int> descriptors);
   /// Closes the worker's lifeline; kills its group when `grace` has passed. `ended` follows.
   result<void> stop(std::uint64_t worker, std::chrono::milliseconds grace);
   /// Kills the worker's group now. `ended` follows.
@@ -64,12 +66,13 @@ class supervisor_client {
  private:
   supervisor_client(base::unique_fd socket, supervisor_events events, welcome greeting);
   void listen();
+  result<void> send(const to_supervisor& message);
 
   base::unique_fd socket_;
   base::unique_fd wake_;
+  base::unique_fd lock_;
   supervisor_events events_;
   welcome greeting_;
-  std::atomic<std::uint64_t> ids_{0};
   std::mutex sending_;
   std::thread thread_;
 };

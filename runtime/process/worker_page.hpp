@@ -108,7 +108,7 @@ class page_writer {
   shared_region region_;
   page_size size_;
   page_layout page_;
-  bool fence_ = false;  // the kernel has no membarrier: pay a fence in each begin instead
+  bool fence_ = false;  // the kernel has no membarrier: pay a fence in each `begin` instead
   std::mutex slots_;    // cold paths only: links and counters
   std::uint32_t counters_used_ = 1;
   std::uint64_t closed_links_ = 0;
@@ -190,18 +190,19 @@ class page_reader {
 // ---- the hot path ---------------------------------------------------------------------------------------------------
 
 inline bool page_writer::gate_admits(std::uint32_t tag, std::uint64_t revision) const noexcept {
-  return tag < size_.tags && revision >= page_.gates[tag].load(std::memory_order_acquire);
+  return tag < size_.tags && revision >= page_.gates[tag].load(std::memory_order_seq_cst);
 }
 
 inline bool page_writer::begin(std::uint32_t thread, const call_mark& mark) noexcept {
   auto& slot = page_.threads[thread];
   const auto phase = slot.phase.load(std::memory_order_relaxed);
-  slot.phase.store(phase + 1, std::memory_order_relaxed);  // odd: deciding
-  if (fence_)
-    std::atomic_thread_fence(std::memory_order_seq_cst);
-  else
+  if (fence_) {
+    (void)slot.phase.exchange(phase + 1, std::memory_order_seq_cst);  // odd: deciding
+  } else {
+    slot.phase.store(phase + 1, std::memory_order_relaxed);
     std::atomic_signal_fence(
         std::memory_order_seq_cst);  // the flipper's membarrier is the other half
+  }
   const bool admitted = gate_admits(mark.tag, mark.revision);
   if (admitted) {
     slot.link.store(mark.link, std::memory_order_relaxed);
