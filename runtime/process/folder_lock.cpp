@@ -3,6 +3,7 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <string>
@@ -38,11 +39,12 @@ result<base::unique_fd> lock_folder(const std::filesystem::path& folder,
   while (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK && errno != EINTR)
       return fail(kind::failed, "no_lock", path + ": " + std::strerror(errno));
-    if (std::chrono::steady_clock::now() >= deadline)
+    const pid_t holder = pid_in(file.get());
+    const bool alive = holder > 0 && (::kill(holder, 0) == 0 || errno == EPERM);
+    if (alive || std::chrono::steady_clock::now() >= deadline)
       return fail(kind::conflict, "folder_in_use",
                   "a cluster runs in " + folder.string() + " already (supervisor pid "
-                      + std::to_string(pid_in(file.get()))
-                      + "): end it with `berth down`, or give another folder with "
+                      + std::to_string(holder) + "): end it with `berth down`, or give another folder with "
                         "BERTH_RUNTIME_DIR");
     std::this_thread::sleep_for(look_again);
   }

@@ -13,7 +13,7 @@
 
 namespace berth::process {
 
-/// Takes the folder. Waits up to `patience` for a head that is about to end.
+/// Takes the folder. Waits up to `patience` for a head whose supervisor is gone and that is about to end.
 /// Errors: `conflict` naming the holder; `failed` with the system's reason.
 result<base::unique_fd> lock_folder(const std::filesystem::path& folder,
                                     std::chrono::milliseconds patience);

@@ -1,5 +1,7 @@
 #include "runtime/process/lifeline.hpp"
 
+#include "runtime/process/orphans.hpp"
+
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -9,6 +11,7 @@
 #include <memory>
 #include <pthread.h>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <unistd.h>
 
@@ -33,6 +36,7 @@ bool start_deaf_thread(Work work) {
 }
 
 [[noreturn]] void kill_all_of_us() {
+  kill_children();  // also those that left the group
   ::kill(::getpgrp() == ::getpid() ? 0 : ::getpid(), SIGKILL);
   std::abort();
 }
@@ -72,12 +76,13 @@ result<void> watch_lifeline(base::unique_fd line,
     char unexpected = 0;
     while (::read(held->get(), &unexpected, 1) > 0) {
     }
+    if (!at_end) kill_all_of_us();
     const bool timer = start_deaf_thread([grace] {
       std::this_thread::sleep_for(grace);
       kill_all_of_us();
     });
     if (!timer) kill_all_of_us();
-    if (at_end) at_end();
+    at_end();
   });
   if (!started)
     return fail(kind::overloaded, "no_threads", "no thread can be started to watch the lifeline");

@@ -30,7 +30,8 @@ constexpr const char* lifeline_variable = "BERTH_LIFELINE_FD";
 result<base::unique_fd> inherited_descriptor(const char* variable);
 
 /// Watches from a thread of its own: at end of file it calls `at_end` (once, on that thread), and after `grace` kills
-/// this process, with its whole group when it leads one, whatever `at_end` does. The thread holds all signals back and
+/// this process, with its children and, when it leads one, its whole group, whatever `at_end` does; at once
+/// when there is no `at_end`. The thread holds all signals back and
 /// is not joined: it lasts as long as the process. Errors: `overloaded` when no thread can be started.
 result<void> watch_lifeline(base::unique_fd line,
                             std::function<void()> at_end,

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <fcntl.h>
+#include <filesystem>
 #include <poll.h>
 #include <string>
 #include <string_view>
@@ -18,11 +19,10 @@ namespace {
 
 constexpr std::chrono::milliseconds orphans_max{1'000};
 
-// The kernel's list of our children: decimal pids with a blank after each.
-std::string own_children() {
-  const auto pid = std::to_string(::getpid());
+// The kernel's list of the children one thread made: decimal pids with a blank after each.
+std::string children_of(const std::string& thread) {
   const base::unique_fd list(
-      ::open(("/proc/self/task/" + pid + "/children").c_str(), O_RDONLY | O_CLOEXEC));
+      ::open(("/proc/self/task/" + thread + "/children").c_str(), O_RDONLY | O_CLOEXEC));
   std::string text;
   std::array<char, 4096> part{};
   for (ssize_t got = 0; list && (got = ::read(list.get(), part.data(), part.size())) > 0;)
@@ -42,10 +42,16 @@ void kill_each(std::string_view pids) {
 
 }  // namespace
 
+void kill_children() noexcept {
+  std::error_code ignored;
+  for (const auto& thread : std::filesystem::directory_iterator("/proc/self/task", ignored))
+    kill_each(children_of(thread.path().filename().string()));
+}
+
 void kill_orphans() noexcept {
   const auto deadline = std::chrono::steady_clock::now() + orphans_max;
   while (std::chrono::steady_clock::now() < deadline) {
-    kill_each(own_children());
+    kill_children();
     const pid_t gone = ::waitpid(-1, nullptr, WNOHANG);
     if (gone < 0) return;
     if (gone == 0) ::poll(nullptr, 0, 1);

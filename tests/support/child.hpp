@@ -7,7 +7,9 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <functional>
+#include <iterator>
 #include <poll.h>
 #include <set>
 #include <string>
@@ -38,6 +40,14 @@ inline bool alive(pid_t pid) {
   if (!fd) return false;
   pollfd one{fd.get(), POLLIN, 0};
   return ::poll(&one, 1, 0) == 0;  // readable: it has ended
+}
+
+/// The kernel's letter for a process's state ('R', 'S', 'T' …); 'X' when there is no such process.
+inline char state_of(pid_t pid) {
+  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  const auto name_end = text.rfind(')');
+  return name_end == std::string::npos ? 'X' : text[name_end + 2];
 }
 
 /// Waits for the end of a process that need not be our child; false when it still runs after `bound`.
