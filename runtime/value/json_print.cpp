@@ -118,19 +118,26 @@ class json_printer {
   }
 
   void print_object(const value::object& o) {
+    // A name that is no UTF-8 cannot stand before a colon: then the object is a list of pairs, which reads back as a
+    // map too.
+    for (const auto& m : o)
+      if (!detail::is_utf8(m.name)) return print_pairs(o);
     out_ += '{';
     ++level_;
     for (std::size_t i = 0; i < o.size(); ++i) {
       begin_item(i == 0);
-      // A name is a JSON string whatever its bytes; what is no UTF-8 cannot stand there and is spelled in base64.
-      print_quoted(detail::is_utf8(o[i].name)
-                       ? o[i].name
-                       : detail::to_base64({reinterpret_cast<const std::byte*>(o[i].name.data()),
-                                            o[i].name.size()}));
+      print_quoted(o[i].name);
       put(": ");
       print(o[i].value);
     }
     close('}', o.empty());
+  }
+
+  void print_pairs(const value::object& o) {
+    value::list pairs;
+    for (const auto& m : o)
+      pairs.push_back(value::list{m.name, m.value});
+    print_list(pairs);
   }
 
   void print_tensor(const any_tensor& t) {
