@@ -333,7 +333,7 @@ result<running_cluster> launch(const launch_options& options) {
 result<std::vector<std::string>> foreground_command(const launch_options& options) {
   auto folders = prepare_folders(options);
   if (!folders) return std::move(folders).error().at("while preparing the cluster's folders");
-  return command_line(options, *folders, {});
+  return command_line(options, *folders, {"--foreground"});
 }
 
 running_cluster& running_cluster::operator=(running_cluster&& other) noexcept {

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <pthread.h>
 #include <string>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -22,6 +23,10 @@ constexpr std::size_t stack_bytes = 64 * 1024;
 // A handler has no other way to reach what it writes to.
 std::atomic<page_writer*> crash_page{nullptr};
 
+void forget_in_child() {
+  crash_page.store(nullptr, std::memory_order_release);  // the page is not mapped there
+}
+
 void on_fatal(int signal, siginfo_t* facts, void*) {
   if (auto* page = crash_page.load(std::memory_order_acquire))
     page->crashed(signal, facts->si_code, reinterpret_cast<std::uint64_t>(facts->si_addr));
@@ -33,6 +38,8 @@ void on_fatal(int signal, siginfo_t* facts, void*) {
 }  // namespace
 
 result<void> install_crash_handler(page_writer& page) {
+  static const int registered = ::pthread_atfork(nullptr, nullptr, forget_in_child);
+  if (registered != 0) return fail(kind::overloaded, "no_memory", "no fork handler can be had");
   crash_page.store(&page, std::memory_order_release);
 
   struct sigaction action {};

@@ -13,6 +13,7 @@
 #include <iostream>
 #include <mutex>
 #include <poll.h>
+#include <pthread.h>
 #include <streambuf>
 #include <string>
 #include <string_view>
@@ -147,9 +148,23 @@ class line_owner {
   }
 };
 
+// A forked child has neither our threads nor the ring's memory: it prints to the descriptors, which lead to the pipe.
+void forget_in_child() {
+  active.store(nullptr, std::memory_order_release);
+}
+
+void print_raw(log_stream stream, std::string_view chunk) {
+  const int fd = stream == log_stream::out ? STDOUT_FILENO : STDERR_FILENO;
+  while (!chunk.empty()) {
+    const auto written = ::write(fd, chunk.data(), chunk.size());
+    if (written < 0 && errno != EINTR) return;
+    if (written > 0) chunk.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
 void print(log_stream stream, std::string_view chunk) {
   auto* capture = active.load(std::memory_order_acquire);
-  if (capture == nullptr) return;
+  if (capture == nullptr) return print_raw(stream, chunk);
   line_owner::mine()[index_of(stream)].take(chunk, [&](std::string_view text, bool open) {
     capture->emit(stream, current_tag, text, open);
   });
@@ -357,6 +372,8 @@ void log_capture::impl::end() noexcept {
 }
 
 result<std::unique_ptr<log_capture>> log_capture::start(log_writer& ring, log_hook hook) {
+  static const int registered = ::pthread_atfork(nullptr, nullptr, forget_in_child);
+  if (registered != 0) return fail(kind::overloaded, "no_memory", "no fork handler can be had");
   auto self = std::make_unique<impl>(ring, std::move(hook));
   impl* nobody = nullptr;
   if (!active.compare_exchange_strong(nobody, self.get()))

@@ -24,6 +24,7 @@
 #include <string>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -73,7 +74,7 @@ int deny_stack(int depth) {
 
 // ---- workers
 
-int wait(const arguments&) {
+int wait_here(const arguments&) {
   hold_lifeline();
   wait_for_ever();
 }
@@ -183,7 +184,15 @@ int print(const arguments&) {
   capture->observe({9, 2});
   std::fprintf(old, "old FILE\n");
   std::fflush(old);
+  int status = 0;
   if (std::system("echo child; echo child err >&2") != 0) return 98;
+  if (const pid_t child = ::fork(); child == 0) {
+    std::printf("forked\n");
+    std::cout << "forked too" << std::endl;
+    std::_Exit(0);
+  } else if (::waitpid(child, &status, 0) != child || status != 0) {
+    return 97;
+  }
   capture->leave();
   std::thread([] { std::printf("a thread of the function\n"); }).join();
   std::vector<std::thread> several;
@@ -316,9 +325,9 @@ int embed(const arguments& args) {
 
 int main(int argc, char** argv) {
   const std::map<std::string, std::function<int(const arguments&)>> ways{
-      {"wait", wait},     {"close-all", close_all}, {"family", family}, {"leave", leave},
-      {"crash", crash},   {"inventory", inventory}, {"count", count},   {"print", print},
-      {"head", run_head}, {"embed", embed}};
+      {"wait", wait_here}, {"close-all", close_all}, {"family", family}, {"leave", leave},
+      {"crash", crash},    {"inventory", inventory}, {"count", count},   {"print", print},
+      {"head", run_head},  {"embed", embed}};
   const auto way = argc > 1 ? ways.find(argv[1]) : ways.end();
   return way == ways.end() ? 100 : way->second(arguments(argv + 2, argv + argc));
 }

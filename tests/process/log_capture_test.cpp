@@ -74,6 +74,8 @@ TEST(log_capture, descriptors_and_children_belong_to_a_call_that_was_observed_al
   expect_line("old FILE", 2, log_stream::out);
   expect_line("child", 2, log_stream::out);
   expect_line("child err", 2, log_stream::err);
+  expect_line("forked", 2, log_stream::out);
+  expect_line("forked too", 2, log_stream::out);
 }
 
 TEST(log_capture, a_thread_of_the_function_has_no_call) {

@@ -21,6 +21,7 @@ using berth::result;
 constexpr const char* usage =
     "usage: berth-supervisor --runtime DIR --state DIR [options] -- HEAD [ARGUMENT ...]\n"
     "  --drain-ms N       how long running calls may go on when it stops (5000)\n"
+    "  --foreground       said by service files; it never leaves by itself\n"
     "  --embedded         the cluster belongs to the program that starts it\n"
     "  --remove-folders   both folders are temporary\n"
     "  --ready-fd N       a pipe that is told when the cluster serves\n"
@@ -59,7 +60,9 @@ result<berth::process::supervisor_options> parse(int argc, char** argv) {
   int at = 1;
   for (; at < argc && std::string_view(argv[at]) != "--"; ++at) {
     const std::string_view option = argv[at];
-    if (option == "--embedded") {
+    if (option == "--foreground") {
+      continue;  // it always stays; the word is for those who read a service file
+    } else if (option == "--embedded") {
       options.embedded = true;
     } else if (option == "--remove-folders") {
       options.remove_folders = true;
