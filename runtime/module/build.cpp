@@ -157,17 +157,17 @@ class source_build {
     auto flags = flags_;
     const auto includes = include_flags();
     flags.insert(flags.end(), includes.begin(), includes.end());
-    std::map<std::string, precompiled> made;
+    std::map<std::vector<std::string>, precompiled> made;
     for (auto& one : sources_) {
-      const auto header = leading_header(one.text);
-      if (!header) continue;
-      if (!made.contains(*header)) {
-        auto ready = precompile(*header, tools_, flags, what_, cache_);
+      const auto wanted = leading_headers(one.text);
+      if (wanted.empty()) continue;
+      if (!made.contains(wanted)) {
+        auto ready = precompile(wanted, tools_, flags, what_, cache_);
         if (!ready) return std::move(ready.error());
         made_.header_ms += ready->made_ms;
-        made.emplace(*header, std::move(*ready));
+        made.emplace(wanted, std::move(*ready));
       }
-      one.header_flags = made[*header].flags;
+      one.header_flags = made[wanted].flags;
     }
     return {};
   }

@@ -47,18 +47,20 @@ header_place place_of(const toolchain& tools, const build_cache& cache, const st
 }
 
 // What it was made from is recorded with an empty artifact; the compiled file itself stays where compilers look for it.
-store::digest key_of(const std::string& header,
+store::digest key_of(const std::vector<std::string>& headers,
                      const toolchain& tools,
                      const std::vector<std::string>& flags,
                      const build_request& what) {
   store::hasher h;
-  h.add("precompiled header 0\n" + header + '\n' + tools.identity + what.folder.string() + '\n');
+  h.add("precompiled header 0\n" + tools.identity + what.folder.string() + '\n');
+  for (const auto& one : headers)
+    h.add("<" + one + ">\n");
   for (const auto& one : flags)
     h.add(one + '\n');
   return h.finish();
 }
 
-result<void> make(const std::string& header,
+result<void> make(const std::vector<std::string>& headers,
                   const header_place& place,
                   const toolchain& tools,
                   const std::vector<std::string>& flags,
@@ -68,7 +70,11 @@ result<void> make(const std::string& header,
   auto scratch = cache.scratch();
   if (!scratch) return std::move(scratch.error());
   const auto began = file_clock_ns();
-  std::ofstream(place.header, std::ios::binary) << "#include <" << header << ">\n";
+  {
+    std::ofstream out(place.header, std::ios::binary);
+    for (const auto& one : headers)
+      out << "#include <" << one << ">\n";
+  }
   const auto fresh = *scratch / "compiled";
   const auto dependencies = *scratch / "dependencies";
   command_line line{{tools.compiler}, {}, what.folder.string()};
@@ -102,30 +108,29 @@ result<void> make(const std::string& header,
 
 }  // namespace
 
-std::optional<std::string> leading_header(std::string_view text) {
+std::vector<std::string> leading_headers(std::string_view text) {
   constexpr std::string_view start = "#include <berth/";
+  std::vector<std::string> headers;
   while (!text.empty()) {
     const auto end = std::min(text.find('\n'), text.size());
     auto line = text.substr(0, end);
     text.remove_prefix(std::min(end + 1, text.size()));
     while (!line.empty() && (line.back() == '\r' || line.back() == ' '))
       line.remove_suffix(1);
-    if (line.starts_with(start)) {
-      const auto close = line.find('>');
-      if (close == std::string_view::npos) return std::nullopt;
-      return std::string(line.substr(10, close - 10));
-    }
-    if (!blank_or_comment(line)) return std::nullopt;
+    if (!blank_or_comment(line)) break;
+    const auto close = line.find('>');
+    if (line.starts_with(start) && close != std::string_view::npos)
+      headers.emplace_back(line.substr(10, close - 10));
   }
-  return std::nullopt;
+  return headers;
 }
 
-result<precompiled> precompile(const std::string& header,
+result<precompiled> precompile(const std::vector<std::string>& headers,
                                const toolchain& tools,
                                const std::vector<std::string>& compile_flags,
                                const build_request& what,
                                const build_cache& cache) {
-  const auto key = key_of(header, tools, compile_flags, what);
+  const auto key = key_of(headers, tools, compile_flags, what);
   const auto place = place_of(tools, cache, key);
   const auto use = use_of(tools, place.header, place.compiled);
   if (cache.find(key) && fs::exists(place.compiled)) return precompiled{use, 0};
@@ -138,10 +143,10 @@ result<precompiled> precompile(const std::string& header,
   while (::flock(turn.get(), LOCK_EX) != 0 && errno == EINTR) {
   }
   if (cache.find(key) && fs::exists(place.compiled)) return precompiled{use, 0};
-  if (what.progress) what.progress("precompiling <" + header + ">, once for these flags");
+  if (what.progress) what.progress("precompiling berth's headers, once for these flags");
   const auto began = clock::now();
-  if (auto made = make(header, place, tools, compile_flags, what, cache, key); !made)
-    return std::move(made.error()).at("while precompiling <" + header + ">");
+  if (auto made = make(headers, place, tools, compile_flags, what, cache, key); !made)
+    return std::move(made.error()).at("while precompiling berth's headers");
   return precompiled{use, ms_since(began)};
 }
 

@@ -15,13 +15,13 @@ struct precompiled {
   double made_ms = 0;              ///< 0 when it was there already
 };
 
-/// The berth header ("berth/module.hpp") that a source includes before anything that could change its meaning: no macro
-/// is defined in front of it. Nothing when there is none; the source is then compiled without.
-[[nodiscard]] std::optional<std::string> leading_header(std::string_view source_text);
+/// The berth headers ("berth/module.hpp") that a source includes before anything that could change their meaning: no
+/// macro is defined in front of them. None: the source is compiled without.
+[[nodiscard]] std::vector<std::string> leading_headers(std::string_view source_text);
 
-/// The flags that use the precompiled form of `header`, which is made first if it is not there or something it was made
-/// from has changed. One process makes it at a time. Errors: `invalid` with the compiler's words.
-[[nodiscard]] result<precompiled> precompile(const std::string& header,
+/// The flags that use the precompiled form of `headers`, which is made first if it is not there or something it was
+/// made from has changed. One process makes it at a time. Errors: `invalid` with the compiler's words.
+[[nodiscard]] result<precompiled> precompile(const std::vector<std::string>& headers,
                                              const toolchain& tools,
                                              const std::vector<std::string>& compile_flags,
                                              const build_request& what,
