@@ -96,8 +96,7 @@ class elf_parser {
     if (auto ok = segments(); !ok) return std::move(ok.error());
     if (auto ok = dynamic(); !ok) return std::move(ok.error());
     for (const auto& one : segments_)
-      if (one.p_type == PT_NOTE)
-        if (auto ok = notes(one); !ok) return std::move(ok.error());
+      if (one.p_type == PT_NOTE) notes(one);
     return std::move(summary_);
   }
 
@@ -122,6 +121,10 @@ class elf_parser {
     if (head->e_phnum == 0 || head->e_phnum > segments_max
         || head->e_phentsize != sizeof(Elf64_Phdr))
       return truncated("segment table");
+    // Linkers put the section table last, so it shows that the file is whole.
+    if (head->e_shoff != 0
+        && !image_.holds(head->e_shoff, std::uint64_t{head->e_shnum} * sizeof(Elf64_Shdr)))
+      return truncated("section table");
     head_ = *head;
     return {};
   }
@@ -195,23 +198,22 @@ class elf_parser {
     return {};
   }
 
-  result<void> notes(const Elf64_Phdr& segment) {
-    const std::uint64_t align = segment.p_align == 8 ? 8 : 4;
-    const auto round = [align](std::uint64_t n) { return (n + align - 1) / align * align; };
+  // Linkers put notes of 4- and 8-byte alignment into one segment. Reading all by 4 is right for both: the only
+  // 8-aligned ones, GNU properties, have sizes that are multiples of 8.
+  void notes(const Elf64_Phdr& segment) {
+    const auto round = [](std::uint64_t n) { return (n + 3) / 4 * 4; };
     std::uint64_t at = segment.p_offset;
     const std::uint64_t end = segment.p_offset + segment.p_filesz;
     for (std::size_t n = 0; end - at >= sizeof(Elf64_Nhdr) && n < notes_max; ++n) {
       const auto head = *image_.at<Elf64_Nhdr>(at);
       const std::uint64_t name = at + sizeof(Elf64_Nhdr);
       const std::uint64_t body = name + round(head.n_namesz);
-      const std::uint64_t next = body + round(head.n_descsz);
-      if (body > end || head.n_descsz > end - body) return truncated("note");
+      if (body > end || head.n_descsz > end - body) return;
       note(head,
            {reinterpret_cast<const char*>(image_.slice(name, head.n_namesz).data()), head.n_namesz},
            image_.slice(body, head.n_descsz));
-      at = std::min(next, end);
+      at = std::min(body + round(head.n_descsz), end);
     }
-    return {};
   }
 
   void note(const Elf64_Nhdr& head, std::string_view owner, std::span<const std::byte> body) {

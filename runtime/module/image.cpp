@@ -30,9 +30,9 @@ std::string hex(const unsigned char* bytes, std::size_t count) {
   return text;
 }
 
-// The notes of an image that runs: the loader has accepted them.
-std::string build_id_in(const char* notes, std::size_t size, std::size_t align) {
-  const auto round = [align](std::size_t n) { return (n + align - 1) / align * align; };
+// The notes of an image that runs: the loader has accepted them. All are read by 4, as in elf.cpp.
+std::string build_id_in(const char* notes, std::size_t size) {
+  const auto round = [](std::size_t n) { return (n + 3) / 4 * 4; };
   for (std::size_t at = 0; at + sizeof(Elf64_Nhdr) <= size;) {
     Elf64_Nhdr head;
     std::memcpy(&head, notes + at, sizeof head);
@@ -60,8 +60,7 @@ int add_image(dl_phdr_info* info, std::size_t, void* to) {
       image.end = std::max<std::uint64_t>(image.end, from + segment.p_memsz);
     }
     if (segment.p_type == PT_NOTE && image.build_id.empty())
-      image.build_id = build_id_in(reinterpret_cast<const char*>(from), segment.p_memsz,
-                                   segment.p_align == 8 ? 8 : 4);
+      image.build_id = build_id_in(reinterpret_cast<const char*>(from), segment.p_memsz);
   }
   static_cast<std::vector<loaded_image>*>(to)->push_back(std::move(image));
   return 0;

@@ -113,7 +113,10 @@ result<checked_object> check(const object_source& source) {
 result<void*> open_object(base::unique_fd fd, const std::string& name) {
   const auto path = "/proc/self/fd/" + std::to_string(fd.release());
   ::dlerror();
-  void* handle = ::dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  // dlopen is declared noexcept, which static constructors do not know: called by its declaration, the compiler would
+  // drop the handler around it.
+  void* (*volatile open)(const char*, int) = &::dlopen;
+  void* handle = open(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (!handle) {
     const char* why = ::dlerror();
     return fail(kind::failed, "cannot_load",
@@ -122,7 +125,8 @@ result<void*> open_object(base::unique_fd fd, const std::string& name) {
   return handle;
 }
 
-// A static constructor's exception passes through dlopen.
+// A static constructor's exception passes through dlopen and leaves the loader's lock taken: the process can still say
+// why, and then has to end.
 result<void*> open_guarded(base::unique_fd fd, const std::string& name) {
   error_sink told;
   try {

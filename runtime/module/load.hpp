@@ -40,7 +40,8 @@ class loaded_module {
   /// Loads the libraries in the order they need each other, then the module.
   /// Errors: `invalid`: another digest (`wrong_digest`), a file for another machine, truncated, without exports, with
   /// another ABI, or an unusable table (`bad_exports`); `failed` (`cannot_load`) with the loader's words, or what a
-  /// static constructor threw. Nothing of the module runs before all checks of its bytes passed.
+  /// static constructor threw (the process should end then). Nothing of the module runs before its bytes passed all
+  /// checks.
   [[nodiscard]] static result<std::unique_ptr<loaded_module>> load(
       const object_source& module, std::span<const object_source> libraries = {});
 
