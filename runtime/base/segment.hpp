@@ -5,16 +5,14 @@
 // mapping its owner made at creation (F_SEAL_FUTURE_WRITE): "read only" is decided by the kernel, never by a flag of
 // the receiver's. Its pages are allocated at creation, so a full machine is an error there and never a bus error later.
 
+#include "runtime/base/memory_file.hpp"
 #include "runtime/base/unique_fd.hpp"
 
 #include <berth/error.hpp>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
-#include <mutex>
 #include <span>
-#include <vector>
 
 namespace berth::base {
 
@@ -23,7 +21,7 @@ class segment {
  public:
   /// Makes a segment of at least `bytes` (rounded up to pages), mapped writable here, sealed for everybody else.
   /// Errors: `overloaded` when memory or descriptors are out; `failed` when the kernel refuses memory files.
-  /// Cost: about 0.6 ms a MiB, because every page is allocated; so segments are pooled (`segment_pool`).
+  /// Cost: about 0.6 ms a MiB, because every page is allocated; so links keep and reuse the ones they fill.
   [[nodiscard]] static result<std::shared_ptr<segment>> create(std::uint64_t bytes);
 
   /// Maps a received descriptor read-only after checking type, size and seals; consumes `fd`.
@@ -32,14 +30,14 @@ class segment {
 
   segment(const segment&) = delete;
   segment& operator=(const segment&) = delete;
-  ~segment();
+  ~segment() = default;
 
   /// The owner's writable bytes; null in a process that received the segment.
-  [[nodiscard]] std::byte* writable() noexcept { return writable_ ? data_ : nullptr; }
+  [[nodiscard]] std::byte* writable() noexcept { return writable_ ? memory_.data() : nullptr; }
 
-  [[nodiscard]] const std::byte* data() const noexcept { return data_; }
+  [[nodiscard]] const std::byte* data() const noexcept { return memory_.data(); }
 
-  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }
+  [[nodiscard]] std::uint64_t size() const noexcept { return memory_.size(); }
 
   /// The descriptor to send; -1 in a process that received the segment.
   [[nodiscard]] int fd() const noexcept { return fd_.get(); }
@@ -48,37 +46,11 @@ class segment {
   [[nodiscard]] std::uint64_t id() const noexcept { return id_; }
 
  private:
-  segment(unique_fd fd, std::byte* data, std::uint64_t size, bool writable);
+  segment(unique_fd fd, mapping memory, bool writable);
   unique_fd fd_;
-  std::byte* data_;
-  std::uint64_t size_;
+  mapping memory_;
   std::uint64_t id_;
   bool writable_;
-};
-
-/// Segments that were used before and wait to be used again: the pages are warm, so filling one costs a memcpy.
-/// Threads: all functions from any thread. Lifetime: a segment may outlive its pool.
-class segment_pool : public std::enable_shared_from_this<segment_pool> {
- public:
-  /// `idle_bytes_max`: what the pool keeps when nobody uses it.
-  [[nodiscard]] static std::shared_ptr<segment_pool> make(std::uint64_t idle_bytes_max);
-
-  /// A segment of at least `bytes`; it comes back to the pool when the last pointer goes.
-  /// Errors: those of `segment::create`.
-  [[nodiscard]] result<std::shared_ptr<segment>> acquire(std::uint64_t bytes);
-
-  /// Bytes kept idle at present.
-  [[nodiscard]] std::uint64_t idle_bytes() const;
-
- private:
-  explicit segment_pool(std::uint64_t idle_bytes_max) : idle_bytes_max_(idle_bytes_max) {}
-
-  void give_back(std::shared_ptr<segment> one);
-
-  const std::uint64_t idle_bytes_max_;
-  mutable std::mutex mutex_;
-  std::multimap<std::uint64_t, std::shared_ptr<segment>> idle_;  // by size
-  std::uint64_t idle_bytes_ = 0;
 };
 
 /// Bytes that travel beside a block. A value: copies share.

@@ -145,8 +145,13 @@ class reservation {
   friend class channel;
   friend class link;
   friend class served_link;
+  void set_call(std::uint64_t id) noexcept;
   channel* channel_ = nullptr;
   std::byte* body_ = nullptr;
+  void* draft_ = nullptr;  // the channel's: set when the frame does not go straight into the lane
+  void (*undo_)(void* on, std::uint64_t what) noexcept = nullptr;  // when it goes away uncommitted
+  void* undo_on_ = nullptr;
+  std::uint64_t undo_what_ = 0;
 };
 
 /// What the two ends told each other in the hello.
@@ -168,7 +173,7 @@ class link {
     link_events* events = nullptr;  ///< must outlive the link
   };
 
-  link(std::unique_ptr<channel> through, peer_facts peer, std::uint32_t credits, options how);
+  link(std::shared_ptr<channel> through, peer_facts peer, std::uint32_t credits, options how);
   ~link();  // closes; no thread may be inside, no slot under way with a null `call_events`
   link(const link&) = delete;
   link& operator=(const link&) = delete;
@@ -271,6 +276,7 @@ class driver {
   struct state;
   explicit driver(std::unique_ptr<state> self);
   std::unique_ptr<state> self_;
+  std::uint32_t fork_generation_;
 };
 
 }  // namespace berth::net

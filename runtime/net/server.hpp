@@ -129,6 +129,7 @@ class server {
   struct state;
   explicit server(std::unique_ptr<state> self);
   std::unique_ptr<state> self_;
+  std::uint32_t fork_generation_;
 };
 
 }  // namespace berth::net

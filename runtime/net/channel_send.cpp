@@ -1,0 +1,346 @@
+// The sending half of the channel: reservations, drafts of large messages, publication.
+
+#include "runtime/base/fork.hpp"
+#include "runtime/net/channel.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <utility>
+
+namespace berth::net {
+namespace {
+
+constexpr std::uint32_t batch_frames_max =
+    16;  // docs/protocol.md, "Ring lane": batches of 16 to 32 are worth tenfold
+
+/// The body of a frame whose real body comes in chunks.
+struct transfer_head {
+  std::uint32_t transfer = 0;
+  std::uint32_t reserved = 0;
+  std::uint64_t size = 0;
+};
+
+queued_frame frame_of(const frame_header& header) {
+  queued_frame frame;
+  frame.size = frame_bytes(header.size);
+  frame.bytes = std::make_unique_for_overwrite<std::byte[]>(frame.size);
+  std::memcpy(frame.bytes.get(), &header, sizeof header);
+  return frame;
+}
+
+std::shared_ptr<std::byte[]> copy_of(std::span<const std::byte> bytes) {
+  auto block = std::shared_ptr<std::byte[]>(new std::byte[bytes.size()]);
+  std::memcpy(block.get(), bytes.data(), bytes.size());
+  return block;
+}
+
+}  // namespace
+
+/// A message that does not go straight into the lane: it is built outside the lock and handed over at commit.
+struct channel::draft {
+  frame_header header;
+  std::size_t body = 0;
+  queued_frame frame;                  // small body: lies here already
+  std::shared_ptr<std::byte[]> large;  // large body: goes as a transfer
+  std::vector<external_place> places;
+  std::vector<transfer> transfers;
+};
+
+reservation::reservation(reservation&& other) noexcept
+    : channel_(std::exchange(other.channel_, nullptr)),
+      body_(std::exchange(other.body_, nullptr)),
+      draft_(std::exchange(other.draft_, nullptr)),
+      undo_(std::exchange(other.undo_, nullptr)),
+      undo_on_(other.undo_on_),
+      undo_what_(other.undo_what_) {}
+
+reservation::~reservation() {
+  if (channel_ == nullptr) return;
+  if (draft_ == nullptr) {
+    channel_->lock_.unlock();
+  } else {
+    const std::unique_ptr<channel::draft> mine(static_cast<channel::draft*>(draft_));
+    channel_->give_up_draft(*mine);
+  }
+  if (undo_ != nullptr) undo_(undo_on_, undo_what_);
+}
+
+void reservation::commit(when publish) noexcept {
+  channel* through = std::exchange(channel_, nullptr);
+  body_ = nullptr;
+  if (draft_ == nullptr) return through->commit_direct(publish);
+  const std::unique_ptr<channel::draft> mine(
+      static_cast<channel::draft*>(std::exchange(draft_, nullptr)));
+  through->commit_draft(*mine);
+}
+
+void reservation::set_call(std::uint64_t id) noexcept {
+  std::byte* header = body_ - sizeof(frame_header);
+  if (draft_ != nullptr) {
+    auto& mine = *static_cast<channel::draft*>(draft_);
+    mine.header.call = id;
+    header = mine.frame.bytes.get();
+  }
+  std::memcpy(header + offsetof(frame_header, call), &id, sizeof id);
+}
+
+channel::channel(std::unique_ptr<lane> over, limits bounds)
+    : lane_(std::move(over)),
+      direct_max_(lane_->frame_max() - sizeof(frame_header)),
+      bounds_(bounds),
+      fork_generation_(base::fork_generation()),
+      assembly_({}),
+      borrowed_(bounds.segment_bytes_max) {}
+
+bool channel::forked() const noexcept {
+  return fork_generation_ != base::fork_generation();
+}
+
+channel::~channel() {
+  lane_->hang_up();
+}
+
+reservation channel::open(frame_header header,
+                          std::size_t body,
+                          std::span<const base::external> externals,
+                          when_full then) {
+  if (ended() || forked()) return {};
+  header.externals = static_cast<std::uint16_t>(externals.size());
+  if (externals.empty() && body <= direct_max_) [[likely]] {
+    header.size = static_cast<std::uint32_t>(body);
+    return open_direct(header, body, then);
+  }
+  if (body > message_bytes_max || externals.size() > externals_max) return {};
+  return open_draft(header, body, externals, then);
+}
+
+reservation channel::open_direct(const frame_header& header, std::size_t body, when_full then) {
+  reservation open;
+  const std::size_t bytes = frame_bytes(body);
+  lock_.lock();
+  if (backlog_.load(std::memory_order_relaxed)) [[unlikely]]
+    outbox_.pump(*lane_);
+  std::byte* at = outbox_.holds_back(header.call) ? nullptr : lane_->room(bytes);
+  if (at == nullptr) [[unlikely]] {
+    publish_locked();  // what fills the lane must be seen before it can be emptied
+    at = outbox_.holds_back(header.call) ? nullptr : lane_->room(bytes);
+  }
+  if (at != nullptr) [[likely]] {
+    std::memcpy(at, &header, sizeof header);
+    open_bytes_ = bytes;
+    open.channel_ = this;
+    open.body_ = at + sizeof header;
+    return open;
+  }
+  const bool allowed = queue_allows(then);
+  unlock_and_let_go();
+  if (!allowed) return open;
+  auto later = std::make_unique<draft>();
+  later->header = header;
+  later->body = body;
+  later->frame = frame_of(header);
+  open.channel_ = this;
+  open.body_ = later->frame.bytes.get() + sizeof header;
+  open.draft_ = later.release();
+  return open;
+}
+
+bool channel::queue_allows(when_full then) const noexcept {
+  const auto queued = outbox_.frame_bytes_queued();
+  switch (then) {
+    case when_full::queue:
+      return true;
+    case when_full::lose:
+      return queued < bounds_.queue_bytes_max / 2;
+    default:
+      return false;
+  }
+}
+
+reservation channel::open_draft(const frame_header& header,
+                                std::size_t body,
+                                std::span<const base::external> externals,
+                                when_full then) {
+  if (then == when_full::refuse) {
+    // A large call waits its turn like a small one: not behind a queue that is not moving.
+    lock_.lock();
+    outbox_.pump(*lane_);
+    const bool stuck = outbox_.frame_bytes_queued() != 0;
+    unlock_and_let_go();
+    if (stuck) return {};
+  }
+  auto one = std::make_unique<draft>();
+  one->header = header;
+  one->body = body;
+  one->places.reserve(externals.size());
+  for (const auto& external : externals)
+    place_external(*one, external);
+  const std::size_t table = one->places.size() * sizeof(external_place);
+  reservation open;
+  if (body + table <= direct_max_) {
+    one->header.size = static_cast<std::uint32_t>(body + table);
+    one->frame = frame_of(one->header);
+    open.body_ = one->frame.bytes.get() + sizeof header;
+  } else {
+    one->header.flags |= flag_transfer;
+    one->header.size = static_cast<std::uint32_t>(sizeof(transfer_head) + table);
+    one->frame = frame_of(one->header);
+    one->large = std::shared_ptr<std::byte[]>(new std::byte[body]);
+    open.body_ = one->large.get();
+  }
+  open.channel_ = this;
+  open.draft_ = one.release();
+  return open;
+}
+
+void channel::place_external(draft& in, const base::external& one) {
+  external_place place;
+  place.size = one.bytes.size();
+  std::optional<std::uint32_t> lent;
+  if (one.shared != nullptr) {
+    place.offset = static_cast<std::uint64_t>(one.bytes.data() - one.shared->data());
+    lock_.lock();
+    lent = lent_.lend(one.shared, *lane_);
+    unlock_and_let_go();
+  }
+  if (!lent) {
+    place.offset = 0;
+    lent = lend_copy(one.bytes);
+  }
+  if (lent) {
+    place.id = *lent;
+  } else {
+    place.how = external_place::way::transfer;
+    lock_.lock();
+    place.id = outbox_.next_transfer_id();
+    unlock_and_let_go();
+    auto owner = one.owner ? one.owner : std::shared_ptr<const void>(copy_of(one.bytes));
+    const auto* at = one.owner ? one.bytes.data() : static_cast<const std::byte*>(owner.get());
+    in.transfers.push_back({place.id, {at, one.bytes.size()}, std::move(owner)});
+  }
+  in.places.push_back(place);
+}
+
+// The copy is made outside the lock: a segment that is lent is nobody else's to fill.
+std::optional<std::uint32_t> channel::lend_copy(std::span<const std::byte> bytes) {
+  if (!lane_->passes_descriptors()) return std::nullopt;
+  lock_.lock();
+  auto loan = lent_.take_idle(bytes.size());
+  unlock_and_let_go();
+  if (!loan) {
+    auto fresh = base::segment::create(bytes.size());
+    if (!fresh) return std::nullopt;  // no shared memory left: the payload goes in chunks
+    lock_.lock();
+    loan = lent_.add(*std::move(fresh), *lane_);
+    if (loan) segments_out_.add(1);
+    unlock_and_let_go();
+    if (!loan) return std::nullopt;
+  }
+  std::memcpy(loan->to, bytes.data(), bytes.size());
+  return loan->id;
+}
+
+void channel::commit_direct(reservation::when publish) noexcept {
+  lane_->commit(open_bytes_);
+  frames_out_.add(1);
+  bytes_out_.add(open_bytes_);
+  if (publish == reservation::when::now || ++unpublished_ >= batch_frames_max
+      || !batches_allowed_.load(std::memory_order_relaxed))
+    publish_locked();
+  else
+    dirty_.store(true, std::memory_order_relaxed);
+  lock_.unlock();
+}
+
+void channel::commit_draft(draft& what) noexcept {
+  lock_.lock();
+  auto& frame = what.frame;
+  std::byte* body = frame.bytes.get() + sizeof(frame_header);
+  std::size_t block = what.body;
+  if (what.large) {
+    const transfer_head head{outbox_.next_transfer_id(), 0, what.body};
+    std::memcpy(body, &head, sizeof head);
+    block = sizeof head;
+    what.transfers.push_back({head.transfer, {what.large.get(), what.body}, what.large});
+  }
+  if (!what.places.empty())
+    std::memcpy(body + block, what.places.data(), what.places.size() * sizeof(external_place));
+  transfers_.add(what.transfers.size());
+  frames_out_.add(1);
+  bytes_out_.add(frame.size + what.body);
+  frame.transfers = std::move(what.transfers);
+  outbox_.add(std::move(frame));
+  send_drops_locked();
+  publish_locked();
+  const bool flooded = outbox_.frame_bytes_queued() > bounds_.queue_bytes_max;
+  unlock_and_let_go();
+  if (flooded)
+    end(fail(kind::overloaded, "peer_does_not_read",
+             "the peer does not read what it is sent; its queue is full"));
+}
+
+void channel::give_up_draft(draft& what) noexcept {
+  lock_.lock();
+  for (const auto& place : what.places)
+    if (place.how == external_place::way::segment) lent_.give_back(place.id);
+  unlock_and_let_go();
+}
+
+void channel::send_drops_locked() {
+  for (const auto id : lent_.take_dropped()) {
+    frame_header header;
+    header.kind = frame_kind::drop;
+    header.call = id;
+    outbox_.add(frame_of(header));
+  }
+}
+
+void channel::send(const frame_header& header, std::span<const std::byte> body) noexcept {
+  auto open_frame = open(header, body.size(), {}, when_full::queue);
+  if (!open_frame) return;
+  if (!body.empty()) std::memcpy(open_frame.body(), body.data(), body.size());
+  open_frame.commit();
+}
+
+bool channel::has_room(std::size_t body) noexcept {
+  lock_.lock();
+  if (!outbox_.empty()) outbox_.pump(*lane_);
+  const bool large = body > direct_max_;
+  const bool room =
+      outbox_.frame_bytes_queued() == 0 && (large || lane_->room(frame_bytes(body)) != nullptr);
+  if (!room) publish_locked();
+  unlock_and_let_go();
+  return room;
+}
+
+void channel::publish_locked() noexcept {
+  if (!outbox_.empty()) outbox_.pump(*lane_);
+  lane_->publish();
+  unpublished_ = 0;
+  rang_.store(lane_->rang(), std::memory_order_relaxed);
+  const bool waits = !outbox_.empty() || lane_->unpublished();
+  backlog_.store(waits, std::memory_order_relaxed);
+  dirty_.store(waits, std::memory_order_relaxed);
+}
+
+void channel::flush_slowly() noexcept {
+  lock_.lock();
+  if (lane_->unpublished() || !outbox_.empty()) publish_locked();
+  unlock_and_let_go();
+}
+
+bool channel::pump_backlog() noexcept {
+  lock_.lock();
+  const bool moved = outbox_.pump(*lane_);
+  if (moved || lane_->unpublished()) publish_locked();
+  unlock_and_let_go();
+  return moved;
+}
+
+void channel::unlock_and_let_go() noexcept {
+  const auto owners = outbox_.take_owners();
+  lock_.unlock();
+}
+
+}  // namespace berth::net
