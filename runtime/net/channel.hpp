@@ -120,15 +120,20 @@ class channel final : public std::enable_shared_from_this<channel> {
   // --- sleeping, by the reader
   /// Asks the peer to wake us. True: something moved meanwhile, do not sleep but look again.
   [[nodiscard]] bool arm() noexcept {
-    const bool waits = has_backlog();
+    armed_.store(true, std::memory_order_seq_cst);
+    const bool waits = backlog_.load(std::memory_order_seq_cst);
     lane_->arm(waits);
     return waits && pump_backlog();
   }
 
-  void disarm() noexcept { lane_->disarm(); }
+  /// Whoever slept on this link without the reader role is relieved.
+  void awake() noexcept {
+    if (armed_.load(std::memory_order_relaxed)) slept();
+  }
 
-  /// A sleep without `doze` is over.
+  /// The sleep is over.
   void slept() noexcept {
+    armed_.store(false, std::memory_order_relaxed);
     lane_->disarm();
     rang_.store(false, std::memory_order_relaxed);
   }
@@ -139,17 +144,14 @@ class channel final : public std::enable_shared_from_this<channel> {
   /// Sleeps until something is there, `wake` is called, `stop()` holds, or `deadline`.
   template <class Stop>
   void doze(base::time_point deadline, Stop&& stop) {
-    sleeping_.store(true, std::memory_order_seq_cst);
     const bool moved = arm();
     if (!moved && !lane_->ready() && !stop()) sleep(deadline);
-    disarm();
-    sleeping_.store(false, std::memory_order_relaxed);
-    rang_.store(false, std::memory_order_relaxed);
+    slept();
   }
 
   /// Wakes whoever dozes; the caller has changed what `stop()` looks at before (sequentially consistent).
   void wake() noexcept {
-    if (sleeping_.load(std::memory_order_seq_cst)) lane_->ring_own_bell();
+    if (armed_.load(std::memory_order_seq_cst)) lane_->ring_own_bell();
   }
 
   [[nodiscard]] lane& over() noexcept { return *lane_; }
@@ -190,7 +192,8 @@ class channel final : public std::enable_shared_from_this<channel> {
   void commit_direct(reservation::when publish) noexcept;
   void commit_draft(draft& what) noexcept;
   void give_up_draft(draft& what) noexcept;
-  void publish_locked() noexcept;
+  enum class publishing : std::uint8_t { frames, backlog };
+  void publish_locked(publishing why = publishing::frames) noexcept;
   void flush_slowly() noexcept;
   [[nodiscard]] bool pump_backlog() noexcept;
   void send_drops_locked();
@@ -234,7 +237,7 @@ class channel final : public std::enable_shared_from_this<channel> {
   tally bytes_in_;
   tally segments_in_;
   std::atomic<std::uint64_t> borrowed_bytes_{0};
-  std::atomic<bool> sleeping_{false};
+  std::atomic<bool> armed_{false};  // asleep or about to
   bool hung_up_ = false;
 
   struct {

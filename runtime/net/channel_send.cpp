@@ -314,14 +314,16 @@ bool channel::has_room(std::size_t body) noexcept {
   return room;
 }
 
-void channel::publish_locked() noexcept {
+void channel::publish_locked(publishing why) noexcept {
   if (!outbox_.empty()) outbox_.pump(*lane_);
   lane_->publish();
   unpublished_ = 0;
   rang_.store(lane_->rang(), std::memory_order_relaxed);
   const bool waits = !outbox_.empty() || lane_->unpublished();
-  backlog_.store(waits, std::memory_order_relaxed);
   dirty_.store(waits, std::memory_order_relaxed);
+  backlog_.store(waits, waits ? std::memory_order_seq_cst : std::memory_order_relaxed);
+  // The reader moves it on, also when it fell asleep before there was a backlog.
+  if (waits && why == publishing::frames) wake();
 }
 
 void channel::flush_slowly() noexcept {
@@ -333,7 +335,7 @@ void channel::flush_slowly() noexcept {
 bool channel::pump_backlog() noexcept {
   lock_.lock();
   const bool moved = outbox_.pump(*lane_);
-  if (moved || lane_->unpublished()) publish_locked();
+  if (moved || lane_->unpublished()) publish_locked(publishing::backlog);
   unlock_and_let_go();
   return moved;
 }

@@ -151,6 +151,7 @@ bool driver::state::take_over(link::state& one, bool tick) {
     return false;
   }
   one.held = true;
+  one.through->awake();
   one.through->over().tell_cpu();
   one.through->after_sleep(true, true);
   return true;

@@ -85,6 +85,7 @@ bool link::state::run(pending& slot, base::time_point deadline, Until&& until) {
 template <class Until>
 void link::state::drive(base::time_point deadline, Until&& until) {
   auto& habits = waiter_of_thread();
+  through->awake();
   through->over().tell_cpu();
   for (;;) {
     const bool progress = drain();
