@@ -289,7 +289,7 @@ bool get_tensor(reader& r, const std::byte* at, tensor<T>& x) {
 template <class T>
 bool get(reader& r, const std::byte* at, T& x) {
   constexpr category what = category_of<T>();
-  if constexpr (what == category::unit) {
+  if constexpr (what == category::unit || what == category::unsupported) {
     return true;
   } else if constexpr (is_boolean<T>) {
     const auto bits = std::to_integer<unsigned>(*at);

@@ -227,7 +227,7 @@ constexpr void measure(meter& m, const T& x) {
 template <class T>
 void put(writer& w, std::byte* at, const T& x) {
   constexpr category what = category_of<T>();
-  if constexpr (what == category::unit) {
+  if constexpr (what == category::unit || what == category::unsupported) {
     *at = std::byte{0};
   } else if constexpr (layout_of<T>.packed) {
     std::memcpy(at, &x, sizeof(T));

@@ -146,8 +146,8 @@ template <class T>
 shape describe() {
   static_assert(layout_of<T>.bytes > 0);
   constexpr category what = category_of<T>();
-  if constexpr (what == category::unit) {
-    return {};
+  if constexpr (what == category::unit || what == category::unsupported) {
+    return {};  // the layout has refused an unsupported type already
   } else if constexpr (what == category::scalar) {
     return shape::simple(scalar_form<T>());
   } else if constexpr (what == category::long_double) {

@@ -43,11 +43,11 @@ class value {
   value(bool b);
 
   template <std::signed_integral I>
-  value(I i) : value(state(std::int64_t{i})) {}
+  value(I i);
 
   template <std::unsigned_integral U>
 
-  requires(!std::same_as<U, bool>) value(U u) : value(state(std::uint64_t{u})) {}
+  requires(!std::same_as<U, bool>) value(U u);
 
   value(double d);
   value(std::string s);
@@ -105,6 +105,13 @@ struct value::member {
 inline value::value() noexcept = default;
 
 inline value::value(bool b) : state_(b) {}
+
+template <std::signed_integral I>
+value::value(I i) : state_(std::int64_t{i}) {}
+
+template <std::unsigned_integral U>
+
+requires(!std::same_as<U, bool>) value::value(U u) : state_(std::uint64_t{u}) {}
 
 inline value::value(state s) : state_(std::move(s)) {}
 
