@@ -149,7 +149,8 @@ void supervisor::on_signals() {
   signalfd_siginfo one{};
   while (::read(signals_.get(), &one, sizeof one) == sizeof one) {
     if (one.ssi_signo == SIGCHLD) continue;
-    stop(stopping_ ? milliseconds(0) : options_.drain, "asked by a signal");
+    // The first one asks politely, also when the head asked before; whoever sends a second is in a hurry.
+    stop(++signals_heard_ == 1 ? options_.drain : milliseconds(0), "asked by a signal");
   }
   reap_all();
 }

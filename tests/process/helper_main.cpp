@@ -242,7 +242,7 @@ class head {
     facts_["earlier"] = std::to_string(client_->greeting().earlier.size());
     start_workers();
     if (!asked("mute")) report();
-    if (asked("die-when-ready")) std::abort();
+    if (asked("asks-to-end")) client_->shut_down(300ms).value();
     stop_.get_future().wait();
     return 0;
   }

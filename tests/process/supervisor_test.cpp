@@ -160,6 +160,29 @@ TEST(supervisor, a_head_that_does_not_end_is_killed_after_the_drain) {
   EXPECT_FALSE(alive(one.running.state().head));
 }
 
+TEST(supervisor, a_second_signal_cuts_the_drain_short_a_first_does_not) {
+  const temp_folder folder;
+  auto options =
+      options_in(folder.path(), {"stubborn", "asks-to-end"});  // the head asks first, for 300 ms
+  options.drain = 60s;
+  auto one = launch(options).value();
+  const auto begun = std::chrono::steady_clock::now();
+  ASSERT_TRUE(await(10s, [&] {
+    std::ifstream log(options.state / "cluster.log");
+    const std::string text{std::istreambuf_iterator<char>(log), {}};
+    return text.find("stopping: asked by the head") != std::string::npos;
+  }));
+  ::kill(one.state().supervisor, SIGTERM);
+  EXPECT_TRUE(await_gone(one.state().supervisor, 20s)) << "the head's own drain and a second";
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, 300ms);
+  options.head = {helper, "head", "stubborn"};
+  auto other = launch(options).value();
+  ::kill(other.state().supervisor, SIGINT);
+  EXPECT_FALSE(await_gone(other.state().supervisor, 100ms));
+  ::kill(other.state().supervisor, SIGINT);
+  EXPECT_TRUE(await_gone(other.state().supervisor, 10s));
+}
+
 TEST(supervisor, a_head_that_cannot_start_is_an_error_with_its_last_words) {
   const temp_folder folder;
   const auto begun = std::chrono::steady_clock::now();
