@@ -1,21 +1,17 @@
 #include "runtime/module/closure.hpp"
 
-#include "runtime/base/unique_fd.hpp"
+#include "runtime/module/file_mapping.hpp"
 #include "runtime/store/digest.hpp"
 
 #include <algorithm>
 #include <cstdlib>
-#include <cstring>
 #include <deque>
-#include <fcntl.h>
 #include <fstream>
 #include <glob.h>
 #include <map>
 #include <optional>
 #include <set>
 #include <sstream>
-#include <sys/mman.h>
-#include <sys/stat.h>
 
 namespace berth::module {
 
@@ -33,25 +29,12 @@ struct read_object {
 
 // Headers and notes only, unless the bytes have to be named.
 result<read_object> read(const fs::path& file, bool with_digest) {
-  const base::unique_fd fd(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
-
-  struct stat s {};
-
-  if (!fd || ::fstat(fd.get(), &s) != 0)
-    return fail(kind::missing, "no_such_file", file.string() + ": " + std::strerror(errno));
-  read_object object;
-  object.content.size = static_cast<std::uint64_t>(s.st_size);
-  void* at = s.st_size == 0
-                 ? nullptr
-                 : ::mmap(nullptr, object.content.size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-  if (at == MAP_FAILED)
-    return fail(kind::failed, "cannot_read", file.string() + ": " + std::strerror(errno));
-  const std::span<const std::byte> bytes(static_cast<const std::byte*>(at), object.content.size);
-  auto summary = read_elf(bytes);
-  if (with_digest && summary) object.content.digest = store::digest_of(bytes);
-  if (at) ::munmap(at, object.content.size);
+  auto bytes = file_mapping::of(file);
+  if (!bytes) return std::move(bytes.error());
+  auto summary = read_elf(bytes->bytes());
   if (!summary) return std::move(summary.error()).at("while reading " + file.string());
-  object.summary = std::move(*summary);
+  read_object object{std::move(*summary), {{}, bytes->bytes().size()}};
+  if (with_digest) object.content.digest = store::digest_of(bytes->bytes());
   return object;
 }
 

@@ -1,5 +1,7 @@
 #include "runtime/module/elf.hpp"
 
+#include "runtime/module/file_mapping.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <elf.h>
@@ -247,6 +249,14 @@ class elf_parser {
 
 result<elf_summary> read_elf(std::span<const std::byte> image) {
   return elf_parser(image).run();
+}
+
+result<elf_summary> read_elf_file(const std::filesystem::path& file) {
+  auto bytes = file_mapping::of(file);
+  if (!bytes) return std::move(bytes.error());
+  auto summary = read_elf(bytes->bytes());
+  if (!summary) return std::move(summary.error()).at("while reading " + file.string());
+  return summary;
 }
 
 result<void> check_stamps(const elf_summary& summary, const std::string& what) {

@@ -9,6 +9,7 @@
 #include <berth/error.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,6 +31,9 @@ struct elf_summary {
 /// Errors: `invalid` with code `not_elf`, `wrong_machine`, `wrong_elf` (32-bit, static, an object file) or `truncated`.
 /// Cost: headers, dynamic section and notes only.
 [[nodiscard]] result<elf_summary> read_elf(std::span<const std::byte> image);
+
+/// The same of a file. Errors: also `missing` when there is none.
+[[nodiscard]] result<elf_summary> read_elf_file(const std::filesystem::path& file);
 
 /// Whether a module with these stamps may run in this process. Errors: `invalid` with code `no_exports`,
 /// `other_abi` (berth's own) or `other_library` (another C++ library or string layout); the message says how to build it.

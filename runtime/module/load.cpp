@@ -2,6 +2,7 @@
 
 #include "runtime/module/elf.hpp"
 #include "runtime/module/exports.hpp"
+#include "runtime/module/file_mapping.hpp"
 
 #include <cerrno>
 #include <cstdlib>
@@ -24,42 +25,6 @@ constexpr int seals_needed = F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW;
 error_info system_failure(const std::string& doing) {
   return fail(kind::failed, "cannot_load", doing + ": " + std::strerror(errno));
 }
-
-/// A read-only mapping of a whole file.
-class mapping {
- public:
-  static result<mapping> of(int fd, const std::string& name) {
-    struct stat s {};
-
-    if (::fstat(fd, &s) != 0) return system_failure("looking at " + name);
-    mapping m;
-    m.size_ = static_cast<std::size_t>(s.st_size);
-    if (m.size_ == 0) return m;
-    void* at = ::mmap(nullptr, m.size_, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (at == MAP_FAILED) return system_failure("mapping " + name);
-    m.data_ = at;
-    return m;
-  }
-
-  mapping(mapping&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
-
-  mapping& operator=(mapping&&) = delete;
-
-  ~mapping() {
-    if (data_) ::munmap(data_, size_);
-  }
-
-  [[nodiscard]] std::span<const std::byte> bytes() const {
-    return {static_cast<const std::byte*>(data_), size_};
-  }
-
- private:
-  mapping() = default;
-
-  void* data_ = nullptr;
-  std::size_t size_ = 0;
-};
 
 // Without memfd (a kernel or sandbox that has none) a file nobody can open any more comes closest.
 result<base::unique_fd> nameless_file(const std::string& name) {
@@ -93,7 +58,7 @@ struct checked_object {
 result<checked_object> check(const object_source& source) {
   auto fd = sealed_copy(source.fd, source.name);
   if (!fd) return std::move(fd.error());
-  auto bytes = mapping::of(fd->get(), source.name);
+  auto bytes = file_mapping::of(fd->get(), source.name);
   if (!bytes) return std::move(bytes.error());
   const auto found = store::digest_of(bytes->bytes());
   if (found != source.digest)
@@ -108,10 +73,7 @@ result<checked_object> check(const object_source& source) {
   return checked_object{std::move(*fd), std::move(*summary)};
 }
 
-// The descriptor stays open: glibc knows a loaded object by the path it was opened with, and the number must not
-// come to name another one.
-result<void*> open_object(base::unique_fd fd, const std::string& name) {
-  const auto path = "/proc/self/fd/" + std::to_string(fd.release());
+result<void*> open_object(const std::string& path, const std::string& name) {
   ::dlerror();
   // dlopen is declared noexcept, which static constructors do not know: called by its declaration, the compiler would
   // drop the handler around it.
@@ -127,14 +89,20 @@ result<void*> open_object(base::unique_fd fd, const std::string& name) {
 
 // A static constructor's exception passes through dlopen and leaves the loader's lock taken: the process can still say
 // why, and then has to end.
-result<void*> open_guarded(base::unique_fd fd, const std::string& name) {
+result<void*> open_guarded(const std::string& path, const std::string& name) {
   error_sink told;
   try {
-    return open_object(std::move(fd), name);
+    return open_object(path, name);
   } catch (...) {
     detail::fail_with_current_exception(told.sink());
   }
   return told.take().at("while running the static constructors of " + name);
+}
+
+// The descriptor stays open: glibc knows a loaded object by the path it was opened with, and the number must not
+// come to name another one.
+result<void*> open_guarded(base::unique_fd fd, const std::string& name) {
+  return open_guarded("/proc/self/fd/" + std::to_string(fd.release()), name);
 }
 
 // glibc finds a needed library that is loaded already by its soname, so each must come before who needs it.
@@ -204,7 +172,7 @@ result<base::unique_fd> sealed_copy(int fd, const std::string& name) {
     if (!again) return system_failure("keeping " + name);
     return again;
   }
-  auto bytes = mapping::of(fd, name);
+  auto bytes = file_mapping::of(fd, name);
   if (!bytes) return std::move(bytes.error());
   return sealed_copy(bytes->bytes(), name);
 }
@@ -219,6 +187,19 @@ result<std::unique_ptr<loaded_module>> loaded_module::load(
   auto handle = open_guarded(std::move(object->fd), module.name);
   if (!handle) return std::move(handle.error());
   auto table = table_in(*handle, module.name);
+  if (!table) return std::move(table.error());
+  return std::unique_ptr<loaded_module>(new loaded_module(*table));
+}
+
+result<std::unique_ptr<loaded_module>> loaded_module::load_in_place(
+    const std::filesystem::path& file) {
+  const auto name = file.filename().string();
+  auto summary = read_elf_file(file);
+  if (!summary) return std::move(summary.error());
+  if (auto ok = check_stamps(*summary, name); !ok) return std::move(ok.error());
+  auto handle = open_guarded(std::filesystem::absolute(file).string(), name);
+  if (!handle) return std::move(handle.error());
+  auto table = table_in(*handle, name);
   if (!table) return std::move(table.error());
   return std::unique_ptr<loaded_module>(new loaded_module(*table));
 }

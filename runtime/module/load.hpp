@@ -11,6 +11,7 @@
 #include <berth/abi.hpp>
 #include <berth/error.hpp>
 #include <cstddef>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <span>
@@ -44,6 +45,10 @@ class loaded_module {
   /// checks.
   [[nodiscard]] static result<std::unique_ptr<loaded_module>> load(
       const object_source& module, std::span<const object_source> libraries = {});
+
+  /// The same of a file where it lies, libraries found as its run path says: for a look at its exports, not for calls.
+  [[nodiscard]] static result<std::unique_ptr<loaded_module>> load_in_place(
+      const std::filesystem::path& file);
 
   [[nodiscard]] std::span<const berth_export> exports() const {
     return {table_->exports, table_->export_count};
