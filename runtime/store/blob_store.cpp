@@ -253,7 +253,7 @@ result<void> blob_store::complete(const digest& which, int fd) {
   if (disk_->sync(fd) != 0) return system_failure(errno, "syncing a blob in " + folder_.string());
   const auto target = path_of(which);
   if (auto made = make_folder(target.parent_path()); !made) return made;
-  if (::fchmod(fd, 0400) != 0 || ::rename(partial_of(which).c_str(), target.c_str()) != 0)
+  if (::fchmod(fd, 0500) != 0 || ::rename(partial_of(which).c_str(), target.c_str()) != 0)
     return system_failure(errno, "placing " + target.string());
   sync_folder(target.parent_path());
   return {};
