@@ -1,6 +1,6 @@
 #include "runtime/value/message.hpp"
 
-#include "runtime/value/wire.hpp"
+#include "runtime/wire/value.capnp.h"
 
 #include <capnp/message.h>
 #include <capnp/serialize.h>
@@ -180,26 +180,13 @@ class value_reader {
 
 }  // namespace
 
-result<void> write_value(wire::Value::Builder to, const value& v) {
-  try {
-    value_writer().write(to, v, 1);
-    return {};
-  } catch (const error& e) {
-    return e.info();
-  }
-}
-
-result<value> read_value(wire::Value::Reader from) {
-  try {
-    return value_reader().read(from, 1);
-  } catch (const error& e) {
-    return e.info();
-  }
-}
-
 result<bytes> value_to_message(const value& v) {
   capnp::MallocMessageBuilder message;
-  if (const auto done = write_value(message.initRoot<wire::Value>(), v); !done) return done.error();
+  try {
+    value_writer().write(message.initRoot<wire::Value>(), v, 1);
+  } catch (const error& e) {
+    return e.info();
+  }
   const auto words = capnp::messageToFlatArray(message);
   const auto flat = words.asBytes();
   const auto* begin = reinterpret_cast<const std::byte*>(flat.begin());
@@ -218,7 +205,9 @@ result<value> value_from_message(std::span<const std::byte> message) {
   options.nestingLimit = static_cast<int>(4 * value_depth_max);
   try {
     capnp::FlatArrayMessageReader reader(words, options);
-    return read_value(reader.getRoot<wire::Value>());
+    return value_reader().read(reader.getRoot<wire::Value>(), 1);
+  } catch (const error& e) {
+    return e.info();
   } catch (const kj::Exception& e) {
     return bad_message(e.getDescription().cStr());
   }
