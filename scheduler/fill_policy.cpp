@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cstdlib>
+#include <deque>
 
 namespace berth::sched {
 namespace {
@@ -29,6 +29,40 @@ int score_of(std::int64_t milli) {
   if (steps < 130) return static_cast<int>(194 - steps);
   return static_cast<int>(std::max<std::int64_t>(1, 64 - (steps - 130) / 32));
 }
+
+/// After learning, a row follows the new opinion for so many nodes each time it is asked about.
+constexpr std::size_t nodes_per_sweep = 256;
+
+/// The nodes each repricing touched; the oldest are forgotten once rows that old had better be swept whole.
+class repricing_log {
+ public:
+  void push_back(std::vector<node_id> nodes) {
+    log_.push_back(std::move(nodes));
+    if (log_.size() > kept_max) log_.pop_front();
+    ++count_;
+  }
+
+  [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
+
+  /// Whether nodes touched after repricing `seen` have been forgotten.
+  [[nodiscard]] bool forgotten(std::uint64_t seen) const noexcept {
+    return count_ - seen > log_.size();
+  }
+
+  /// Calls `visit` for every node touched after repricing `seen`, some more than once.
+  template <class Visit>
+  void since(std::uint64_t seen, Visit&& visit) const {
+    const auto missed = std::min<std::uint64_t>(count_ - seen, log_.size());
+    for (auto at = log_.size() - missed; at < log_.size(); ++at)
+      for (const auto node : log_[at])
+        visit(node);
+  }
+
+ private:
+  static constexpr std::size_t kept_max = 16;
+  std::deque<std::vector<node_id>> log_;
+  std::uint64_t count_ = 0;
+};
 
 const std::array<std::uint64_t, 1001>& device_hash() {
   static const auto table = [] {
@@ -53,7 +87,9 @@ class fill final : public scored_policy {
     if (when_.due(seen_.arrivals())) learn(nodes);
     if (++since_weighed_ * 16 < nodes.size()) return;
     since_weighed_ = 0;
-    if (prices_.weigh(nodes)) ++generation_;
+    auto moved = prices_.weigh(nodes);
+    if (moved.models) ++generation_;
+    if (!moved.nodes.empty()) repricings_.push_back(std::move(moved.nodes));
   }
 
   [[nodiscard]] std::size_t memo_bytes() const noexcept override {
@@ -74,6 +110,7 @@ class fill final : public scored_policy {
         since_weighed_(other.since_weighed_),
         futures_(other.futures_),
         memo_(other.memo_),
+        repricings_(other.repricings_),
         cpu_unit_(other.cpu_unit_),
         models_known_(other.models_known_),
         generation_(other.generation_) {}
@@ -91,9 +128,19 @@ class fill final : public scored_policy {
 
   void before_use(const inventory& nodes, score_table::row& of) override {
     if (generation_ == 0 || models_known_ != nodes.models().size()) learn(nodes);
-    if (of.generation == generation_) return;
+    const bool fresh = of.seen == 0;
+    if (of.generation != generation_ || repricings_.forgotten(of.priced)) of.swept = 0;
     of.generation = generation_;
-    of.seen = 0;
+    if (fresh) of.swept = nodes.size();
+    const auto stop = std::min(nodes.size(), of.swept + nodes_per_sweep);
+    for (; of.swept < stop; ++of.swept)
+      rescore(nodes, of, static_cast<node_id>(of.swept));
+    if (!fresh) repricings_.since(of.priced, [&](node_id node) { rescore(nodes, of, node); });
+    of.priced = repricings_.count();
+  }
+
+  void rescore(const inventory& nodes, score_table::row& of, node_id node) {
+    of.scores[node] = byte_of(nodes, of.shape, node);
   }
 
   struct option {
@@ -191,6 +238,7 @@ class fill final : public scored_policy {
   std::size_t since_weighed_ = 0;
   futures futures_;
   state_memo memo_;
+  repricing_log repricings_;
   std::int32_t cpu_unit_ = 1;
   std::size_t models_known_ = 0;
   std::uint64_t generation_ = 0;

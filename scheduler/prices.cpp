@@ -1,8 +1,10 @@
 #include "scheduler/prices.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <numeric>
 
 namespace berth::sched {
 namespace {
@@ -95,13 +97,14 @@ void prices::count_heavier(std::vector<gang>& all) const {
     }
 }
 
-bool prices::weigh(const inventory& nodes) {
-  if (gpu_milli_ == 0) return false;
+prices::verdict prices::weigh(const inventory& nodes) {
+  verdict moved_by;
+  if (gpu_milli_ == 0) return moved_by;
   presume(nodes);
   std::vector<gang> all = gangs_;
   all.insert(all.end(), presumed_.begin(), presumed_.end());
-  std::vector<std::int64_t> idle_by_model(64);
-  std::int64_t idle = 0;
+  std::array<std::int64_t, 64> idle_by_model{};
+  std::vector<std::pair<node_id, standing>> hosts;
   for (node_id node = 0; node < nodes.size(); ++node) {
     const auto& row = nodes.row(node);
     if (row.flags != 0 || row.devices == 0) continue;
@@ -109,47 +112,62 @@ bool prices::weigh(const inventory& nodes) {
     const auto& kind = nodes.kind(node);
     standing now{row.cpu_milli, row.memory_mib, 0, kind.models};
     for (std::size_t i = 0; i < milli.size(); ++i) {
-      idle += milli[i];
       idle_by_model[kind.model[i]] += milli[i];
       now.idle += milli[i] == 1000 ? 1 : 0;
     }
     if (now.idle < 2) continue;
+    hosts.emplace_back(node, now);
     for (auto& one : all)
       one.slots += slots_of(one, now);
   }
-  count_heavier(all);
   // Arrivals still to be expected before the cluster is full, per arrival so far.
+  const auto idle = std::accumulate(idle_by_model.begin(), idle_by_model.end(), std::int64_t{0});
   const double ahead = static_cast<double>(idle) / static_cast<double>(gpu_milli_);
-  bool changed = false;
+  const auto moved_gangs = reprice_gangs(std::move(all), ahead);
+  for (const auto& [node, standing] : hosts)
+    if (std::any_of(moved_gangs.begin(), moved_gangs.end(),
+                    [&, &now = standing](const gang& one) { return slots_of(one, now) > 0; }))
+      moved_by.nodes.push_back(node);
+  moved_by.models = reprice_groups(idle_by_model, ahead);
+  return moved_by;
+}
+
+std::vector<prices::gang> prices::reprice_gangs(std::vector<gang> all, double ahead) {
+  count_heavier(all);
   std::vector<gang> priced;
+  std::vector<gang> moved_gangs;
   for (auto& one : all) {
-    one.price = static_cast<std::int64_t>(
-        one.each.milli() * scarcity(static_cast<double>(one.count) * ahead, one.slots));
     const auto old = std::find_if(priced_.begin(), priced_.end(), [&](const gang& other) {
       return other.each == one.each && other.models == one.models;
     });
     const auto before = old == priced_.end() ? 0 : old->price;
-    if (moved(before, one.price)) changed = true;
-    if (one.price > price_slack) priced.push_back(one);
+    const auto now = static_cast<std::int64_t>(
+        one.each.milli() * scarcity(static_cast<double>(one.count) * ahead, one.slots));
+    one.price = moved(before, now) ? now : before;
+    if (one.price != before) moved_gangs.push_back(one);
+    if (one.price > 0) priced.push_back(one);
   }
-  std::vector<std::int32_t> group_prices;
+  priced_ = std::move(priced);
+  return moved_gangs;
+}
+
+bool prices::reprice_groups(const std::array<std::int64_t, 64>& idle_by_model, double ahead) {
+  bool changed = false;
   for (auto& one : groups_) {
     std::uint64_t wanted = 0;
     for (const auto& other : groups_)
       if ((other.models & ~one.models) == 0) wanted += other.milli;
     std::int64_t there = 0;
-    for (std::size_t model = 0; model < 64; ++model)
+    for (std::size_t model = 0; model < idle_by_model.size(); ++model)
       if ((one.models >> model & 1) != 0) there += idle_by_model[model];
     const double ratio = std::min(1.0, static_cast<double>(wanted) * ahead
                                            / static_cast<double>(std::max<std::int64_t>(there, 1)));
-    group_prices.push_back(static_cast<std::int32_t>(1000 * ratio));
-    if (moved(one.price, group_prices.back())) changed = true;
+    const auto now = static_cast<std::int32_t>(1000 * ratio);
+    if (!moved(one.price, now)) continue;
+    one.price = now;
+    changed = true;
   }
-  if (!changed) return false;
-  priced_ = std::move(priced);
-  for (std::size_t i = 0; i < groups_.size(); ++i)
-    groups_[i].price = group_prices[i];
-  return true;
+  return changed;
 }
 
 std::int64_t prices::slots_lost(const standing& before, const standing& after) const {

@@ -14,6 +14,7 @@
 
 #include "scheduler/inventory.hpp"
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -26,9 +27,14 @@ class prices {
   /// Counts one arrival.
   void arrived(const need& each, std::uint64_t models);
 
-  /// Weighs demand against what is left. True when some price has moved so far that scores should follow.
-  /// Cost: O(nodes x gang shapes seen).
-  bool weigh(const inventory& nodes);
+  /// What a weighing moved so far that scores should follow.
+  struct verdict {
+    bool models = false;         ///< a model's price: every node may score differently
+    std::vector<node_id> nodes;  ///< nodes that have slots of a gang whose price moved
+  };
+
+  /// Weighs demand against what is left. Cost: O(nodes x gang shapes seen).
+  [[nodiscard]] verdict weigh(const inventory& nodes);
 
   /// A node's state, as far as gangs can use it.
   struct standing {
@@ -58,6 +64,10 @@ class prices {
     std::int32_t price = 0;   ///< per mille
   };
 
+  /// Sets the prices of gangs; answers those that moved.
+  std::vector<gang> reprice_gangs(std::vector<gang> all, double ahead);
+  /// Sets the prices of restricted groups of models; true when one moved.
+  bool reprice_groups(const std::array<std::int64_t, 64>& idle_by_model, double ahead);
   [[nodiscard]] static std::int64_t slots_of(const gang& of, const standing& node);
   /// Adds to each shape's count the arrivals seen of shapes that take its slots.
   void count_heavier(std::vector<gang>& all) const;

@@ -8,12 +8,14 @@ score_table::row& score_table::row_for(const inventory& nodes, const asked& shap
   belong_to(nodes);
   ++clock_;
   if (const auto known = index_.find(shape); known != index_.end()) {
-    rows_[known->second].asked_at = clock_;
-    return rows_[known->second];
+    auto& row = rows_[known->second];
+    row.asked_at = clock_;
+    if (row.scores.size() < nodes.size()) row.scores.resize(padded(nodes.size()));
+    return row;
   }
   if (!rows_.empty() && (rows_.size() + 1) * padded(nodes.size()) > bytes_max_) evict_one();
   index_.emplace(shape, rows_.size());
-  rows_.push_back({shape, std::vector<std::uint8_t>(padded(nodes.size())), 0, 0, 0, clock_});
+  rows_.push_back({shape, std::vector<std::uint8_t>(padded(nodes.size())), 0, 0, 0, 0, clock_});
   return rows_.back();
 }
 

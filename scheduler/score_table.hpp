@@ -20,8 +20,9 @@ class score_table {
     asked shape;
     std::vector<std::uint8_t> scores;  ///< one a node, padded with zeros to score_row_align
     std::uint64_t seen = 0;            ///< revision of the inventory the scores are of
-    std::uint64_t generation = 0;      ///< of the policy's opinion the sweep below has reached
+    std::uint64_t generation = 0;      ///< of the policy's opinion the scores follow
     std::size_t swept = 0;             ///< nodes below this have been scored by that generation
+    std::uint64_t priced = 0;          ///< of the policy's prices the scores follow
     std::uint64_t asked_at = 0;        ///< for eviction
   };
 
@@ -33,8 +34,6 @@ class score_table {
   /// Scores again the nodes that changed since the row was last seen.
   template <class Score>
   void renew(const inventory& nodes, row& of, Score&& score) {
-    const auto count = nodes.size();
-    if (of.scores.size() < count) of.scores.resize(padded(count));
     nodes.changed_since(of.seen, [&](node_id node) { of.scores[node] = score(node); });
     of.seen = nodes.revision();
   }
