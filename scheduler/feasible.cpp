@@ -4,7 +4,33 @@
 #include <bit>
 #include <functional>
 
+#if defined(__SSE2__)
+#include <emmintrin.h>
+#endif
+
 namespace berth::sched {
+
+namespace {
+
+/// Bit i: devices[i] has at least `least`. Eight at a time where the processor can.
+std::uint64_t at_least(std::span<const std::uint16_t> devices, std::uint16_t least) {
+  std::uint64_t mask = 0;
+  std::size_t i = 0;
+#if defined(__SSE2__)
+  const auto wanted = _mm_set1_epi16(static_cast<short>(least));
+  for (; i + 8 <= devices.size(); i += 8) {
+    const auto left = _mm_loadu_si128(reinterpret_cast<const __m128i*>(devices.data() + i));
+    const auto enough = _mm_cmpeq_epi16(_mm_subs_epu16(wanted, left), _mm_setzero_si128());
+    const auto bits = _mm_movemask_epi8(_mm_packs_epi16(enough, _mm_setzero_si128()));
+    mask |= static_cast<std::uint64_t>(static_cast<unsigned>(bits)) << i;
+  }
+#endif
+  for (; i < devices.size(); ++i)
+    mask |= static_cast<std::uint64_t>(devices[i] >= least) << i;
+  return mask;
+}
+
+}  // namespace
 
 std::size_t asked_hash::operator()(const asked& of) const noexcept {
   std::size_t h = need_hash{}(of.each) ^ (of.models * 0x9E3779B97F4A7C15ULL);
@@ -34,9 +60,7 @@ bool satisfies(const inventory& nodes, node_id node, const label_wish& wish) {
 
 std::uint64_t usable_devices(const inventory& nodes, const asked& of, node_id node) {
   const auto milli = nodes.milli(node);
-  std::uint64_t mask = 0;
-  for (std::size_t i = 0; i < milli.size(); ++i)
-    mask |= static_cast<std::uint64_t>(milli[i] >= of.each.gpu_milli) << i;
+  auto mask = at_least(milli, of.each.gpu_milli);
   const auto& kind = nodes.kind(node);
   if (kind.mixed)
     for (std::size_t i = 0; i < milli.size(); ++i)

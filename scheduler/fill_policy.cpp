@@ -174,11 +174,9 @@ class fill final : public scored_policy {
     const auto model = kind.model[0];
     const auto& hash = device_hash();
     std::uint64_t devices_hash = 0;
-    std::int32_t idle = 0;
-    for (const auto left : milli) {
+    for (const auto left : milli)
       devices_hash += hash[left];
-      idle += left == 1000 ? 1 : 0;
-    }
+    const auto idle = static_cast<std::int32_t>(nodes.idle(node));
     const auto& each = of.each;
     const auto units_before = row.cpu_milli / cpu_unit_;
     const auto units_after = (row.cpu_milli - each.cpu_milli) / cpu_unit_;

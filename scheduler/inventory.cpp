@@ -115,8 +115,10 @@ inventory& inventory::operator=(const inventory& other) {
   if (this == &other) return *this;
   directory_ = other.directory_;
   rows_ = other.rows_;
+  of_kind_ = other.of_kind_;
   milli_ = other.milli_;
   memory_ = other.memory_;
+  idle_ = other.idle_;
   sick_ = other.sick_;
   needs_ = other.needs_;
   free_needs_ = other.free_needs_;
@@ -153,6 +155,8 @@ result<node_id> inventory::add(const node_spec& spec) {
   rows_.push_back({what.cpu_milli, what.memory_mib, static_cast<std::uint32_t>(milli_.size()),
                    *interned, static_cast<std::uint8_t>(what.model.size()),
                    static_cast<std::uint8_t>(spec.condition)});
+  of_kind_.resize(to.kinds.size());
+  if (spec.condition != node_condition::gone) ++of_kind_[*interned];
   milli_.insert(milli_.end(), what.model.size(), 1000);
   memory_.insert(memory_.end(), what.device_memory_mib.begin(), what.device_memory_mib.end());
   to.facts.push_back({spec.name, spec.labels});
@@ -171,6 +175,7 @@ result<node_id> inventory::add(const node_spec& spec) {
     to.holders[digest].push_back(node);
 
   first_on_.push_back(none);
+  idle_.push_back(0);
   changed_at_.push_back(0);
   if (rows_.size() > journal_.size()) {
     std::vector<node_id> wider(journal_.size() * 2);
@@ -214,6 +219,10 @@ result<std::uint16_t> inventory::intern_kind(directory& in, const node_spec& spe
   made.switches = masks_by(made.topology, &base::device::pcie_switch);
   made.domains = masks_by(made.topology, &base::device::numa);
   made.near = nearness(made.topology, made.islands);
+  made.alike = true;
+  for (std::size_t a = 0; a < made.model.size(); ++a)
+    for (std::size_t b = 0; b < made.model.size(); ++b)
+      if (a != b && made.near[a * made.model.size() + b] != made.near[1]) made.alike = false;
   in.kinds.push_back(std::move(made));
   return static_cast<std::uint16_t>(in.kinds.size() - 1);
 }
@@ -225,6 +234,10 @@ std::optional<node_id> inventory::find(std::string_view name) const {
 }
 
 void inventory::set_condition(node_id node, node_condition condition) {
+  constexpr auto left = static_cast<std::uint8_t>(node_condition::gone);
+  base::ensure(rows_[node].flags != left || condition == node_condition::gone,
+               "a node that is gone stays gone");
+  if (rows_[node].flags != left && condition == node_condition::gone) --of_kind_[rows_[node].kind];
   rows_[node].flags = static_cast<std::uint8_t>(condition);
   touch(node);
 }
@@ -299,6 +312,13 @@ std::uint32_t inventory::domain(node_id node, std::string_view key) const {
   return directory_->domains.find(key)->second.at(label->second);
 }
 
+std::uint32_t inventory::domains(std::string_view key) const {
+  if (key == "node") return static_cast<std::uint32_t>(rows_.size());
+  const auto values = directory_->domains.find(key);
+  return values == directory_->domains.end() ? 0
+                                             : static_cast<std::uint32_t>(values->second.size());
+}
+
 void inventory::set_holds(node_id node, std::string digest, bool holds) {
   auto& nodes = own_directory().holders[digest];
   const auto at = std::lower_bound(nodes.begin(), nodes.end(), node);
@@ -355,6 +375,11 @@ void inventory::give(const slot& held, const need& each) {
 }
 
 void inventory::touch(node_id node) {
+  const auto& row = rows_[node];
+  std::uint8_t idle = 0;
+  for (std::uint32_t i = 0; i < row.devices; ++i)
+    idle = static_cast<std::uint8_t>(idle + (milli_[row.first + i] == 1000 ? 1 : 0));
+  idle_[node] = idle;
   ++revision_;
   changed_at_[node] = revision_;
   journal_[revision_ & (journal_.size() - 1)] = node;

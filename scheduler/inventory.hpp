@@ -62,6 +62,7 @@ struct node_kind {
   /// near[a * devices + b]: level in the high byte, direct bandwidth in MB/s (saturated) in the low 24 bits; a larger
   /// number is a nearer pair.
   std::vector<std::uint32_t> near;
+  bool alike = false;                  ///< every pair of devices is equally near
   std::vector<std::uint64_t> islands;  ///< device masks
   std::vector<std::uint64_t> switches;
   std::vector<std::uint64_t> domains;  ///< NUMA domains that have devices
@@ -137,6 +138,9 @@ class inventory {
     return {milli_.data() + rows_[node].first, rows_[node].devices};
   }
 
+  /// How many devices of a node are healthy and untouched.
+  [[nodiscard]] std::uint32_t idle(node_id node) const noexcept { return idle_[node]; }
+
   /// Device memory left per device, MiB.
   [[nodiscard]] std::span<const std::uint32_t> device_memory(node_id node) const noexcept {
     return {memory_.data() + rows_[node].first, rows_[node].devices};
@@ -165,6 +169,14 @@ class inventory {
   [[nodiscard]] std::uint32_t rack(node_id node) const noexcept { return directory_->rack[node]; }
 
   [[nodiscard]] std::uint32_t zone(node_id node) const noexcept { return directory_->zone[node]; }
+
+  /// How many values of a label key there are; `domain` numbers below this are shared, above it of one node.
+  [[nodiscard]] std::uint32_t domains(std::string_view key) const;
+
+  /// Nodes of a kind that have not left the cluster.
+  [[nodiscard]] std::uint32_t nodes_of_kind(std::uint16_t kind) const noexcept {
+    return of_kind_[kind];
+  }
 
   /// Modules and artifacts a node holds, by digest.
   void set_holds(node_id node, std::string digest, bool holds);
@@ -254,8 +266,10 @@ class inventory {
 
   std::shared_ptr<directory> directory_;
   std::vector<node_row> rows_;
+  std::vector<std::uint32_t> of_kind_;
   std::vector<std::uint16_t> milli_;
   std::vector<std::uint32_t> memory_;
+  std::vector<std::uint8_t> idle_;
   /// True milli left of sick devices, by index in the device tables; `milli_` holds 0 for them.
   std::unordered_map<std::uint32_t, std::uint16_t> sick_;
 

@@ -45,8 +45,9 @@ struct claim {
 };
 
 /// A mask over nodes: 0xFF where a node may be used, 0 where it is barred (reserved for somebody, in a maintenance
-/// window). One byte a node, as long as the inventory.
+/// window). One byte a node, and `score_mask_padding` more of any value, since masks are read in vectors.
 using node_mask = std::vector<std::uint8_t>;
+inline constexpr std::size_t score_mask_padding = 32;
 
 /// Circumstances of one planning call.
 struct plan_options {
@@ -72,7 +73,8 @@ enum class obstacle : std::uint8_t {
 };
 inline constexpr std::size_t obstacle_count = 12;
 
-/// Plans `wanted` on the nodes as they are now. Asking teaches the policy nothing (see `policy::arrived`).
+/// Plans `wanted` on the nodes as they are now. A gang is planned with at least its minimum of ranks or not at all. Of
+/// several replicas as many are planned as fit, at least one: ask again for the rest with these as `companions`. Asking teaches the policy nothing (see `policy::arrived`).
 ///
 /// Errors: `overloaded`/"no_room" when it fits a cluster of these nodes emptied, but not this one (retry later);
 /// `invalid`/"never_fits" when no state of this cluster, drained nodes included, could hold it;

@@ -110,11 +110,10 @@ prices::verdict prices::weigh(const inventory& nodes) {
     if (row.flags != 0 || row.devices == 0) continue;
     const auto milli = nodes.milli(node);
     const auto& kind = nodes.kind(node);
-    standing now{row.cpu_milli, row.memory_mib, 0, kind.models};
-    for (std::size_t i = 0; i < milli.size(); ++i) {
+    const standing now{row.cpu_milli, row.memory_mib, static_cast<std::int32_t>(nodes.idle(node)),
+                       kind.models};
+    for (std::size_t i = 0; i < milli.size(); ++i)
       idle_by_model[kind.model[i]] += milli[i];
-      now.idle += milli[i] == 1000 ? 1 : 0;
-    }
     if (now.idle < 2) continue;
     hosts.emplace_back(node, now);
     for (auto& one : all)
