@@ -31,7 +31,7 @@ TEST(inventory, release_restores_the_exact_state) {
   const auto before = left_of(nodes);
   const auto one = nodes.reserve(shares({{0, 1}, {1, 2}}, 300, 20'000)).value();
   const auto two =
-      must(nodes.reserve({{8000, 1000, 2, 1000, 0}, {{0, 0b1100}}, proximity::island, 0}));
+      nodes.reserve({{8000, 1000, 2, 1000, 0}, {{0, 0b1100}}, proximity::island, 0}).value();
   EXPECT_EQ(nodes.milli(0)[0], 700);
   EXPECT_EQ(nodes.device_memory(1)[1], 60'000U);
   EXPECT_EQ(nodes.idle(0), 5U);

@@ -12,6 +12,12 @@ namespace {
 
 constexpr std::int64_t load_percent = 90;
 
+std::unique_ptr<sched::policy> seeded(std::string_view name, std::uint64_t seed) {
+  sched::policy_options options;
+  options.seed = seed;
+  return std::move(sched::make_policy(name, options).value());
+}
+
 }  // namespace
 
 sched::inventory uniform_cluster(std::size_t count) {
@@ -55,7 +61,7 @@ churn::churn(std::size_t nodes,
              const std::vector<sched::demand>& mix,
              std::uint64_t seed)
     : nodes_(uniform_cluster(nodes)),
-      policy_(std::move(sched::make_policy(policy, {.seed = seed}).value())),
+      policy_(seeded(policy, seed)),
       mix_(mix),
       random_(seed),
       capacity_milli_(nodes_.total().gpu_milli) {}
