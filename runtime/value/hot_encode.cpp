@@ -1,54 +1,20 @@
 // Dynamic values to hot blocks, led by the shape; every rule of what a person may write for a type is here.
+#include "runtime/value/hot_scalars.hpp"
 #include "runtime/value/text.hpp"
-#include "runtime/value/time_text.hpp"
 
 #include <algorithm>
 #include <berth/codec.hpp>
 #include <berth/value.hpp>
-#include <charconv>
-#include <cmath>
 #include <cstring>
-#include <limits>
 
 namespace berth {
 namespace {
 
-/// Where in the caller's value we are; lives on the stack of the walk.
-struct place {
-  const place* up = nullptr;
-  std::string_view name;
-  std::uint64_t index = 0;
-
-  [[nodiscard]] std::string path() const {
-    std::string before = up ? up->path() : std::string();
-    if (!name.empty()) return before.empty() ? std::string(name) : before + "." + std::string(name);
-    return up ? before + "[" + std::to_string(index) + "]" : before;
-  }
-};
-
-[[noreturn]] void refuse(const place& at, const std::string& why) {
-  const std::string path = at.path();
-  throw error(fail(kind::invalid, "bad_value", path.empty() ? why : path + ": " + why));
-}
-
-std::string quoted(std::string_view text) {
-  constexpr std::size_t shown = 40;
-  return "\"" + std::string(text.substr(0, shown)) + (text.size() > shown ? "…\"" : "\"");
-}
-
-/// What was given, for messages.
-std::string given(const value& v) {
-  if (const auto* text = v.get<std::string>()) return "text " + quoted(*text);
-  if (const auto* i = v.get<std::int64_t>()) return "integer " + std::to_string(*i);
-  if (const auto* u = v.get<std::uint64_t>()) return "integer " + std::to_string(*u);
-  if (const auto* d = v.get<double>()) return "number " + detail::print_number(*d);
-  if (const auto* b = v.get<bool>()) return *b ? "true" : "false";
-  return std::string(v.type());
-}
-
-[[noreturn]] void refuse_type(const place& at, const shape& s, const value& v) {
-  refuse(at, "expected " + to_string(s) + ", got " + given(v));
-}
+using detail::given;
+using detail::place;
+using detail::quoted;
+using detail::refuse;
+using detail::refuse_type;
 
 bool is_nullable(const shape& s) {
   return s.form() == form::optional || s.form() == form::unit;
@@ -90,15 +56,15 @@ class hot_encoder {
       case form::record:
         return put_record(s, at, v, where);
       case form::enumeration:
-        return put_enumeration(s, at, v, where);
+        return detail::put_enumeration(s, this->at(at), v, where);
       case form::duration:
-        return put_duration(s, at, v, where);
+        return detail::put_duration(s, this->at(at), v, where);
       case form::time:
-        return put_time(s, at, v, where);
+        return detail::put_time(s, this->at(at), v, where);
       case form::tensor:
         return put_tensor(s, at, v, where);
       default:
-        return put_scalar(s, s.form(), at, v, where);
+        return detail::put_scalar(s, s.form(), this->at(at), v, where);
     }
   }
 
@@ -183,159 +149,6 @@ class hot_encoder {
       const std::uint64_t begin = tail(ref, size, 1, 1);
       std::memcpy(at(begin), data, size);
     }
-  }
-
-  // Scalars.
-
-  void put_scalar(
-      const shape& s, form f, std::uint64_t offset, const value& v, const place& where) {
-    switch (f) {
-      case form::boolean: {
-        const auto* b = v.get<bool>();
-        if (!b) refuse_type(where, s, v);
-        return store(at(offset), static_cast<std::uint8_t>(*b));
-      }
-      case form::i8:
-        return put_integer<std::int8_t>(s, offset, v, where);
-      case form::i16:
-        return put_integer<std::int16_t>(s, offset, v, where);
-      case form::i32:
-        return put_integer<std::int32_t>(s, offset, v, where);
-      case form::i64:
-        return put_integer<std::int64_t>(s, offset, v, where);
-      case form::u8:
-        return put_integer<std::uint8_t>(s, offset, v, where);
-      case form::u16:
-        return put_integer<std::uint16_t>(s, offset, v, where);
-      case form::u32:
-        return put_integer<std::uint32_t>(s, offset, v, where);
-      case form::u64:
-        return put_integer<std::uint64_t>(s, offset, v, where);
-      case form::f32:
-        return store(at(offset), narrowed(s, number(s, v, where), v, where));
-      case form::f64:
-        return store(at(offset), number(s, v, where));
-      case form::f80:
-        return put_long_double(s, offset, v, where);
-      default:
-        return put_character(s, offset, v, where);
-    }
-  }
-
-  template <class T>
-  void put_integer(const shape& s, std::uint64_t offset, const value& v, const place& where) {
-    store(at(offset), integer<T>(s, v, where));
-  }
-
-  template <class T>
-  static T in_range(const shape& s, bool fits, T x, const value& v, const place& where) {
-    if (!fits) refuse(where, given(v) + " does not fit " + to_string(s));
-    return x;
-  }
-
-  template <class T>
-  static T integer(const shape& s, const value& v, const place& where) {
-    if (const auto* i = v.get<std::int64_t>())
-      return in_range(s, std::in_range<T>(*i), static_cast<T>(*i), v, where);
-    if (const auto* u = v.get<std::uint64_t>())
-      return in_range(s, std::in_range<T>(*u), static_cast<T>(*u), v, where);
-    if (const auto* d = v.get<double>()) return whole<T>(s, *d, v, where);
-    if (const auto* text = v.get<std::string>(); text && sizeof(T) == 8) {
-      T x = 0;
-      const auto [end, why] = std::from_chars(text->data(), text->data() + text->size(), x);
-      if (why == std::errc() && end == text->data() + text->size() && !text->empty()) return x;
-    }
-    refuse_type(where, s, v);
-  }
-
-  /// 5.0 and 1e3 are integers too.
-  template <class T>
-  static T whole(const shape& s, double d, const value& v, const place& where) {
-    const double limit = std::ldexp(1.0, std::numeric_limits<T>::digits);
-    const double low = std::is_signed_v<T> ? -limit : 0.0;
-    if (!(d >= low && d < limit) || std::trunc(d) != d)
-      refuse(where, given(v) + " does not fit " + to_string(s));
-    return static_cast<T>(d);
-  }
-
-  static double number(const shape& s, const value& v, const place& where) {
-    if (const auto* d = v.get<double>()) return *d;
-    if (const auto* i = v.get<std::int64_t>()) return static_cast<double>(*i);
-    if (const auto* u = v.get<std::uint64_t>()) return static_cast<double>(*u);
-    if (const auto* text = v.get<std::string>())
-      if (*text == "NaN" || *text == "Infinity" || *text == "-Infinity")
-        return *detail::parse_number(*text);
-    refuse_type(where, s, v);
-  }
-
-  static float narrowed(const shape& s, double d, const value& v, const place& where) {
-    const auto f = static_cast<float>(d);
-    if (std::isinf(f) && std::isfinite(d))
-      refuse(where, given(v) + " does not fit " + to_string(s));
-    return f;
-  }
-
-  void put_long_double(const shape& s, std::uint64_t offset, const value& v, const place& where) {
-    long double x = 0;
-    const auto* text = v.get<std::string>();
-    const auto* i = v.get<std::int64_t>();
-    const auto* u = v.get<std::uint64_t>();
-    if (text) {
-      const auto parsed = detail::parse_long_number(*text);
-      if (!parsed) refuse_type(where, s, v);
-      x = *parsed;
-    } else {
-      x = i   ? static_cast<long double>(*i)
-          : u ? static_cast<long double>(*u)
-              : static_cast<long double>(number(s, v, where));
-    }
-    detail::put_long_double(at(offset), x);
-  }
-
-  void put_character(const shape& s, std::uint64_t offset, const value& v, const place& where) {
-    if (const auto* text = v.get<std::string>()) {
-      if (text->size() != 1) refuse(where, "expected one character, got " + given(v));
-      return store(at(offset), text->front());
-    }
-    const auto code = integer<std::int16_t>(s, v, where);
-    if (code < -128 || code > 255) refuse(where, given(v) + " does not fit char");
-    store(at(offset), static_cast<char>(code));
-  }
-
-  void put_enumeration(const shape& s, std::uint64_t offset, const value& v, const place& where) {
-    const auto* text = v.get<std::string>();
-    if (!text) return put_scalar(s, s.underlying(), offset, v, where);
-    for (const auto& e : s.names())
-      if (e.name == *text) {
-        const value number = s.underlying() == form::boolean ? value(e.value != 0) : value(e.value);
-        return put_scalar(s, s.underlying(), offset, number, where);
-      }
-    std::string known;
-    for (const auto& e : s.names())
-      known += (known.empty() ? "" : ", ") + e.name;
-    refuse(where, quoted(*text) + " is no " + s.name()
-                      + (known.empty() ? "; give its number" : "; it is one of " + known));
-  }
-
-  void put_ticks(const shape& s,
-                 std::uint64_t offset,
-                 const result<detail::ticks>& parsed,
-                 const place& where) {
-    if (!parsed) refuse(where, parsed.error().message);
-    const value count = std::visit([](auto n) { return value(n); }, *parsed);
-    put_scalar(s, s.underlying(), offset, count, where);
-  }
-
-  void put_duration(const shape& s, std::uint64_t offset, const value& v, const place& where) {
-    const auto* text = v.get<std::string>();
-    if (!text) refuse(where, "expected a duration like \"250ms\", got " + given(v));
-    put_ticks(s, offset, detail::parse_duration(*text, s), where);
-  }
-
-  void put_time(const shape& s, std::uint64_t offset, const value& v, const place& where) {
-    const auto* text = v.get<std::string>();
-    if (!text) refuse(where, "expected a time like \"2026-11-24T10:00:00Z\", got " + given(v));
-    put_ticks(s, offset, detail::parse_time(*text, s), where);
   }
 
   // Tails.
@@ -456,8 +269,7 @@ class hot_encoder {
                         + " extents, got " + given(v));
     std::vector<std::uint64_t> sizes;
     for (const auto& one : *all)
-      sizes.push_back(
-          integer<std::uint64_t>(shape::simple(form::u64), one, {&where, {}, sizes.size()}));
+      sizes.push_back(detail::extent_of(one, {&where, {}, sizes.size()}));
     return extents(std::span<const std::uint64_t>(sizes));
   }
 
@@ -484,15 +296,13 @@ class hot_encoder {
     }
   }
 
-  any_tensor fill(dtype d, const extents& e, const value::list& flat, const place& where) {
+  static any_tensor fill(dtype d, const extents& e, const value::list& flat, const place& where) {
     const shape element = shape::simple(element_form(d));
-    hot_encoder one(element.bytes(), {});
     any_tensor tensor(d, e);
     const auto to = tensor.edit();
-    for (std::uint64_t i = 0; i < flat.size(); ++i) {
-      one.put_scalar(element, element.form(), 0, flat[i], {&where, {}, i});
-      std::memcpy(to.data() + i * element.bytes(), one.block_.data(), element.bytes());
-    }
+    for (std::uint64_t i = 0; i < flat.size(); ++i)
+      detail::put_scalar(element, element.form(), to.data() + i * element.bytes(), flat[i],
+                         {&where, {}, i});
     return tensor;
   }
 
