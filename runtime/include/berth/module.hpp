@@ -72,15 +72,12 @@ BERTH_API int run_health(const image_exports& image, const berth_sink* sink);
 
 /// "ns::f<int>" of "&ns::f<int>" or "static_cast<…>(&ns::f<int>)"; without the namespaces in front: "f<int>".
 constexpr std::string_view symbol_of(std::string_view text) {
-  constexpr std::string_view blanks = " \t\n()";
-  if (text.ends_with(')')) {
-    const auto at = text.rfind("(&");
-    if (at != std::string_view::npos) text = text.substr(at + 2);
-  }
-  while (!text.empty() && (blanks.find(text.back()) != std::string_view::npos))
+  constexpr std::string_view around = " \t\n()&";
+  if (const auto cast = text.rfind('('); text.ends_with(')') && cast != std::string_view::npos)
+    text = text.substr(cast);
+  while (!text.empty() && around.find(text.back()) != std::string_view::npos)
     text.remove_suffix(1);
-  while (!text.empty()
-         && (text.front() == '&' || blanks.find(text.front()) != std::string_view::npos))
+  while (!text.empty() && around.find(text.front()) != std::string_view::npos)
     text.remove_prefix(1);
   const auto arguments = std::min(text.find('<'), text.size());
   const auto scope = text.substr(0, arguments).rfind("::");
@@ -396,8 +393,8 @@ const void* sent_thunk() {
 #define BERTH_HANDLE_MEMBER(type, name) Member<&type::name> name;
 #define BERTH_HANDLE_MADE(type, name) make.template operator()<&type::name>(#name),
 
-// A class of that name is found by argument-dependent lookup on a pointer to the exported one; the handle is a struct
-// with a member a method. Both are local to the translation unit, so equal numbers in two of them do not clash.
+// `berth_service_of(class*)`, found by argument-dependent lookup, leads to the handle: a struct with a member a method.
+// All are local to the translation unit, so equal numbers in two of them do not clash.
 #define BERTH_CLASS_LINES(n, constructor, ...)                                                    \
   BERTH_EACH(BERTH_CHECK_METHOD, _, __VA_ARGS__)                                                  \
   namespace {                                                                                     \
@@ -415,9 +412,9 @@ const void* sent_thunk() {
       return {BERTH_EACH(BERTH_HANDLE_MADE, class_type, __VA_ARGS__)};                            \
     }                                                                                             \
   };                                                                                              \
-  [[maybe_unused]] inline berth_service_##n berth_service_of(berth_class_##n*) {                  \
+  } /* namespace */                                                                               \
+  [[maybe_unused]] static berth_service_##n berth_service_of(berth_class_##n*) {                  \
     return {};                                                                                    \
-  }                                                                                               \
   }                                                                                               \
   [[maybe_unused]] static ::berth::detail::registered berth_export_##n =                          \
       ::berth::detail::class_export<constructor BERTH_EACH(BERTH_METHOD_POINTER, berth_class_##n, \

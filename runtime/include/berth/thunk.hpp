@@ -71,9 +71,9 @@ struct exported_parameter {
 template <class R>
 struct exported_result {
   using plain = std::remove_cvref_t<R>;
-  static_assert(!std::is_lvalue_reference_v<R> || std::is_const_v<std::remove_reference_t<R>>,
-                "an exported function cannot return a non-const reference (R in the notes): return "
-                "the value");
+  static_assert(
+      !std::is_reference_v<R>,
+      "an exported function cannot return a reference (R in the notes): return the value");
   static_assert(!std::is_pointer_v<plain>,
                 "an exported function cannot return a pointer (R in the notes): return the value");
   static_assert(
