@@ -202,6 +202,7 @@ void channel::place_external(draft& in, const base::external& one) {
     place.offset = static_cast<std::uint64_t>(one.bytes.data() - one.shared->data());
     lock_.lock();
     lent = lent_.lend(one.shared, *lane_);
+    segments_out_.set(lent_.announced());
     unlock_and_let_go();
   }
   if (!lent) {
@@ -233,7 +234,7 @@ std::optional<std::uint32_t> channel::lend_copy(std::span<const std::byte> bytes
     if (!fresh) return std::nullopt;  // no shared memory left: the payload goes in chunks
     lock_.lock();
     loan = lent_.add(*std::move(fresh), *lane_);
-    if (loan) segments_out_.add(1);
+    segments_out_.set(lent_.announced());
     unlock_and_let_go();
     if (!loan) return std::nullopt;
   }
