@@ -58,6 +58,13 @@ class server_process {
     return *std::move(made);
   }
 
+  /// Stops all its threads; returns when they have stopped.
+  void stop() const {
+    ::kill(pid, SIGSTOP);
+    int status = 0;
+    EXPECT_EQ(::waitpid(pid, &status, WUNTRACED), pid);
+  }
+
   pid_t pid = -1;
 
  private:
@@ -135,7 +142,7 @@ TEST_P(every_lane, ends_a_wait_for_a_stopped_peer_at_the_deadline_and_goes_on_wh
   server_process peer([](scripted_handler&) {}, GetParam());
   const auto link = peer.link(GetParam() == over::ring);
   EXPECT_EQ(call(*link, "before"), "before");
-  ::kill(peer.pid, SIGSTOP);
+  peer.stop();
   for (int i = 0; i < 3; ++i) {
     pending slot;
     begin(*link, slot, "stopped");
@@ -150,7 +157,7 @@ TEST(ring_lane, refuses_a_stopped_peers_full_ring_instead_of_waiting_for_ever) {
   server_process peer([](scripted_handler&) {});
   const auto link = peer.link();
   EXPECT_EQ(call(*link, "before"), "before");
-  ::kill(peer.pid, SIGSTOP);
+  peer.stop();
   std::vector<std::unique_ptr<pending>> slots;
   for (;;) {
     slots.push_back(std::make_unique<pending>());
