@@ -131,8 +131,14 @@ class [[nodiscard]] future {
 
   future() = default;
 
+  /// `take` reads the outcome out of `state` once it is done.
+  future(detail::pending_ref<detail::pending> state, result<T> (*take)(detail::pending*)) noexcept
+      : state_(std::move(state)), take_(take) {}
+
   explicit future(detail::pending_ref<detail::pending_result<T>> state) noexcept
-      : state_(std::move(state)) {}
+      : future(detail::pending_ref<detail::pending>(state.release()), [](detail::pending* done) {
+          return static_cast<detail::pending_result<T>*>(done)->take();
+        }) {}
 
   /// True until it was consumed.
   [[nodiscard]] bool valid() const noexcept { return state_ != nullptr; }
@@ -148,7 +154,7 @@ class [[nodiscard]] future {
     auto state = take_state();
     if (!state) return consumed();
     state->wait();
-    return state->take();
+    return take_(state.get());
   }
 
   /// True when the outcome is there within `span`.
@@ -172,7 +178,8 @@ class [[nodiscard]] future {
   /// Resumes the coroutine on a callback thread; throws `berth::error` there.
   auto operator co_await() && {
     struct awaiter {
-      detail::pending_ref<detail::pending_result<T>> state;
+      detail::pending_ref<detail::pending> state;
+      result<T> (*take)(detail::pending*);
 
       [[nodiscard]] bool await_ready() const noexcept { return !state || state->done(); }
 
@@ -183,11 +190,11 @@ class [[nodiscard]] future {
 
       T await_resume() {
         if (!state) return result<T>(consumed()).value();
-        return state->take().value();
+        return take(state.get()).value();
       }
     };
 
-    return awaiter{take_state()};
+    return awaiter{take_state(), take_};
   }
 
  private:
@@ -197,9 +204,10 @@ class [[nodiscard]] future {
         "this future was already consumed by get, then or co_await; each answer is had once");
   }
 
-  detail::pending_ref<detail::pending_result<T>> take_state() noexcept { return std::move(state_); }
+  detail::pending_ref<detail::pending> take_state() noexcept { return std::move(state_); }
 
-  detail::pending_ref<detail::pending_result<T>> state_;
+  detail::pending_ref<detail::pending> state_;
+  result<T> (*take_)(detail::pending*) = nullptr;
 };
 
 namespace detail {
@@ -208,8 +216,8 @@ namespace detail {
 template <class T, class From, class Next>
 class continued final : public pending_result<T> {
  public:
-  continued(pending_ref<pending_result<From>> from, Next next)
-      : from_(std::move(from)), next_(std::move(next)) {}
+  continued(pending_ref<pending> from, result<From> (*read)(pending*), Next next)
+      : from_(std::move(from)), read_(read), next_(std::move(next)) {}
 
   /// Registers with what it continues; holds itself until that is done.
   void start() {
@@ -223,7 +231,7 @@ class continued final : public pending_result<T> {
 
  private:
   void run() {
-    outcome_.emplace(step(from_->take()));
+    outcome_.emplace(step(read_(from_.get())));
     this->complete();
     this->release();
   }
@@ -240,7 +248,8 @@ class continued final : public pending_result<T> {
     }
   }
 
-  pending_ref<pending_result<From>> from_;
+  pending_ref<pending> from_;
+  result<From> (*read_)(pending*);
   Next next_;
   std::optional<result<T>> outcome_;
 };
@@ -264,7 +273,7 @@ auto future<T>::then(Next next) {
   using value = typename detail::future_value<returned>::type;
   auto state = take_state();
   if (!state) throw error(consumed());
-  auto* after = new detail::continued<value, T, Next>(std::move(state), std::move(next));
+  auto* after = new detail::continued<value, T, Next>(std::move(state), take_, std::move(next));
   detail::pending_ref<detail::pending_result<value>> owner(after);
   after->start();
   return future<value>(std::move(owner));
