@@ -2,7 +2,7 @@
 
 #include "runtime/net/call_messages.hpp"
 #include "runtime/value/lane_memory.hpp"
-#include "runtime/value/value_message.hpp"
+#include "runtime/value/message.hpp"
 
 #include <berth/value.hpp>
 #include <cstring>
@@ -153,7 +153,9 @@ void answer::send_transcoded() {
   }
   const auto said = decode_hot(made, view);
   if (!said) return refuse(said.error());
-  send_block({detail::value_to_message(*said), {}}, net::flag_self_describing);
+  auto body = value_to_message(*said);
+  if (!body) return refuse(std::move(body).error());
+  send_block({*std::move(body), {}}, net::flag_self_describing);
 }
 
 void answer::send_block(const hot_block& block, std::uint8_t flags) {

@@ -1,7 +1,9 @@
 #include "runtime/worker/arguments.hpp"
 
 #include "runtime/value/lane_memory.hpp"
-#include "runtime/value/value_message.hpp"
+#include "runtime/value/message.hpp"
+
+#include <algorithm>
 
 #include <algorithm>
 
@@ -54,7 +56,7 @@ result<hot_block> arguments_for(const binding& with, const berth_view& received)
   const view_for_codec from(received);
   if (with.as == binding::form::evolved)
     return transcode_arguments(with.caller, with.what->signature, from.view());
-  const auto said = detail::value_from_message(from.view().block);
+  const auto said = value_from_message(from.view().block);
   if (!said) return said.error();
   return encode_hot(with.what->signature, *said);
 }
@@ -64,7 +66,7 @@ result<hot_block> item_for(const binding& with, const berth_view& received) {
   const auto& wanted = stream_parameter(with.what->signature).shape;
   auto said = with.as == binding::form::evolved
                   ? decode_hot(stream_parameter(with.caller).shape, from.view())
-                  : detail::value_from_message(from.view().block);
+                  : value_from_message(from.view().block);
   if (!said) return said.error();
   return encode_hot(wanted, *said);
 }

@@ -53,8 +53,8 @@ namespace detail {
 
 /// The options of a handle, merged. A value.
 struct call_settings {
-  std::optional<std::uint32_t> bucket;    ///< of the routing key; none: the program's own
-  std::chrono::nanoseconds within{0};     ///< deadline from the call on; 0: none
+  std::optional<std::uint32_t> bucket;  ///< of the routing key; none: the program's own
+  std::chrono::nanoseconds within{0};   ///< deadline from the call on; 0: none
   std::chrono::nanoseconds patience = std::chrono::seconds(1);
   std::uint32_t in_flight = 64;
   bool ordered = true;
@@ -66,7 +66,8 @@ class callee;
 using callee_ref = std::shared_ptr<callee>;
 
 /// `how` with what `options` say.
-[[nodiscard]] BERTH_API call_settings merged(const call_settings& how, const call_options& options,
+[[nodiscard]] BERTH_API call_settings merged(const call_settings& how,
+                                             const call_options& options,
                                              const callee_ref& of);
 
 /// One synchronous call: a resource on the caller's stack. Threads: the caller's.
@@ -142,7 +143,8 @@ class BERTH_API stream_call {
   virtual ~stream_call();
 
   /// A call about to be made; `from_caller` says whether the caller sends a stream.
-  [[nodiscard]] static std::unique_ptr<stream_call> make(callee_ref to, const call_settings& how,
+  [[nodiscard]] static std::unique_ptr<stream_call> make(callee_ref to,
+                                                         const call_settings& how,
                                                          items from_caller);
 
   /// Room for the arguments' block; kept by the call.
@@ -182,8 +184,9 @@ class BERTH_API done_list {
   /// The token of the next outcome that is done; waits for it. Something must be watched.
   [[nodiscard]] std::uint64_t wait();
 
- private:
   struct state;
+
+ private:
   std::shared_ptr<state> state_;
 };
 

@@ -34,12 +34,12 @@ class function;
 namespace detail {
 
 template <class R>
-inline constexpr bool is_stream_type = is_stream<std::remove_cvref_t<R>>::value;
+inline constexpr bool is_stream_type = is_stream<std::remove_cvref_t<R>>;
 
 /// A parameter as a handle takes it: a stream is handed over, everything else is looked at.
 template <class P>
-using given = std::conditional_t<is_stream_type<P>, std::remove_cvref_t<P>,
-                                 const std::remove_cvref_t<P>&>;
+using given =
+    std::conditional_t<is_stream_type<P>, std::remove_cvref_t<P>, const std::remove_cvref_t<P>&>;
 
 /// The parameters that travel in the block: all but streams.
 template <class Done, class... Rest>
@@ -48,9 +48,10 @@ struct block_params {
 };
 
 template <class... Done, class P, class... Rest>
-struct block_params<type_list<Done...>, P, Rest...>
-    : block_params<
-          std::conditional_t<is_stream_type<P>, type_list<Done...>, type_list<Done..., P>>, Rest...> {};
+struct block_params<type_list<Done...>, P, Rest...> {
+  using more = std::conditional_t<is_stream_type<P>, type_list<Done...>, type_list<Done..., P>>;
+  using type = typename block_params<more, Rest...>::type;
+};
 
 template <class List>
 struct pack_of;
@@ -83,8 +84,11 @@ struct call_of {
 
   /// The whole synchronous call. Encodes again when the call did not start where it was sent.
   template <class Take>
-  static auto synchronous(const callee_ref& to, const call_settings& how, Take take,
-                          const std::remove_cvref_t<Ps>&... ps) -> decltype(take(std::declval<sync_call&>())) {
+  static auto synchronous(const callee_ref& to,
+                          const call_settings& how,
+                          Take take,
+                          const std::remove_cvref_t<Ps>&... ps)
+      -> decltype(take(std::declval<sync_call&>())) {
     sync_call call(to, how);
     for (;;) {
       const codec::plan plan = pack::measure(ps...);
@@ -149,7 +153,7 @@ class outgoing_items final : public outgoing {
 template <class P>
 void take_outgoing(std::unique_ptr<outgoing>& to, P& given) {
   if constexpr (is_stream_type<P>)
-    to = std::make_unique<outgoing_items<typename std::remove_cvref_t<P>::value_type>>(std::move(given));
+    to = std::make_unique<outgoing_items<typename P::value_type>>(std::move(given));
   else
     (void)to, (void)given;
 }
@@ -216,7 +220,8 @@ class function<R(Ps...)> {
 
   /// As a call, with the error as a value.
   result<R> try_(detail::given<Ps>... ps) const {
-    static_assert(!detail::is_stream_type<R>, "a stream tells its errors while it is read: call it");
+    static_assert(!detail::is_stream_type<R>,
+                  "a stream tells its errors while it is read: call it");
     if constexpr (shape_of_call::streamed) {
       return after_talk(talk(ps...));
     } else {
@@ -257,7 +262,8 @@ class function<R(Ps...)> {
   template <class Items>
   auto map(Items&& items) const {
     static_assert(!shape_of_call::streamed, "map calls functions without streams");
-    return mapped<R, function, Items>(*this, std::forward<Items>(items), how_.in_flight, how_.ordered);
+    return mapped<R, function, Items>(*this, std::forward<Items>(items), how_.in_flight,
+                                      how_.ordered);
   }
 
   /// The same handle with a deadline for each call, counted from the call on.
@@ -279,7 +285,8 @@ class function<R(Ps...)> {
   friend class mapped;
 
   /// As `async`, waiting for a place as long as it takes.
-  detail::pending_ref<detail::async_call> start_patiently(const std::remove_cvref_t<Ps>&... ps) const {
+  detail::pending_ref<detail::async_call> start_patiently(
+      const std::remove_cvref_t<Ps>&... ps) const {
     auto how = how_;
     how.patience = std::chrono::nanoseconds::max();
     auto call = detail::async_call::make(to_, how);
@@ -289,11 +296,12 @@ class function<R(Ps...)> {
 
   detail::conversation talk(detail::given<Ps>&... ps) const {
     detail::conversation made;
-    made.call = detail::stream_call::make(
-        to_, how_, shape_of_call::streams == 1 ? detail::stream_call::items::sent
-                                               : detail::stream_call::items::none);
+    made.call =
+        detail::stream_call::make(to_, how_,
+                                  shape_of_call::streams == 1 ? detail::stream_call::items::sent
+                                                              : detail::stream_call::items::none);
     shape_of_call::fill(*made.call, ps...);
-    (detail::take_outgoing<Ps>(made.sends, const_cast<std::remove_cvref_t<Ps>&>(ps)), ...);
+    (detail::take_outgoing(made.sends, ps), ...);
     return made;
   }
 

@@ -18,13 +18,15 @@ namespace berth {
 /// What became of one item. A value.
 template <class R>
 struct mapped_item {
-  std::size_t index = 0;      ///< of the item in what was given to `map`
+  std::size_t index = 0;  ///< of the item in what was given to `map`
   result<R> outcome;
   std::uint32_t version = 0;  ///< that answered; 0 for none
 
   /// The result; throws `berth::error`.
   R value() && { return std::move(outcome).value(); }
-  const auto& value() const& { return outcome.value(); }
+
+
+  decltype(auto) value() const& { return outcome.value(); }
 };
 
 namespace detail {
@@ -39,7 +41,8 @@ struct is_tuple_like<std::tuple<Ts...>> : std::true_type {};
 template <class Items>
 class held_items {
  public:
-  explicit held_items(Items&& items) : items_(std::forward<Items>(items)), at_(items_.begin()), end_(items_.end()) {}
+  explicit held_items(Items&& items)
+      : items_(std::forward<Items>(items)), at_(items_.begin()), end_(items_.end()) {}
 
   held_items(const held_items&) = delete;
   held_items& operator=(const held_items&) = delete;

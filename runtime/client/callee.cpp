@@ -1,0 +1,240 @@
+#include "runtime/client/callee.hpp"
+
+#include "runtime/base/bucket.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace berth::client {
+
+result<void> line::open_for(session& of, const net::bind_request& what) {
+  if (open()) return {};
+  const std::lock_guard lock(mutex_);
+  if (open()) return {};
+  auto to = of.peer_for(target);
+  if (!to) {
+    give_up();
+    return std::move(to).error();
+  }
+  auto agreed = (*to)->bind(what);
+  if (!agreed) {
+    if ((*to)->closed()) give_up();
+    return std::move(agreed).error();
+  }
+  peer_ = *std::move(to);
+  agreed_ = *std::move(agreed);
+  open_.store(true, std::memory_order_release);
+  return {};
+}
+
+}  // namespace berth::client
+
+namespace berth::detail {
+
+using client::line;
+using client::way;
+
+namespace {
+
+// How long a pick waits for the head to bring a version back when the call has no deadline of its own.
+constexpr auto activation_max = std::chrono::seconds(10);
+// Between two questions to the head about a route that has not changed yet; a push ends it earlier.
+constexpr auto ask_again_after = std::chrono::milliseconds(5);
+
+error_info after_fork() {
+  return fail(kind::invalid, "forked",
+              "this handle was made before fork(); connect again in the child process");
+}
+
+std::uint32_t milliseconds_until(base::time_point end) {
+  const auto left =
+      std::chrono::duration_cast<std::chrono::milliseconds>(end - base::steady::now());
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(left.count(), 1, 600000));
+}
+
+}  // namespace
+
+callee::callee(std::shared_ptr<client::session> of,
+               std::string ref,
+               std::string method,
+               std::string signature)
+    : session_(std::move(of)),
+      ref_(std::move(ref)),
+      method_(std::move(method)),
+      signature_(std::move(signature)) {}
+
+result<std::shared_ptr<callee>> callee::bind(std::shared_ptr<client::session> of,
+                                             std::string ref,
+                                             std::string method,
+                                             std::string signature) {
+  if (of->generation() != client::fork_generation()) return after_fork();
+  std::shared_ptr<callee> made(
+      new callee(std::move(of), std::move(ref), std::move(method), std::move(signature)));
+  client::verbs::resolve what;
+  what.ref = made->ref_;
+  what.follow = true;
+  what.method = made->method_;
+  what.signature = made->signature_;
+  auto route = made->session_->knows().resolve(what, made);
+  if (!route) return std::move(route).error().at("while binding " + made->ref_);
+  made->name_ = route->name;
+  made->tag_ = route->tag;
+  made->own_bucket_ = made->bucket_for(made->session_->identity());
+  if (auto applied = made->apply(*route); !applied) return std::move(applied).error();
+  auto first = made->pick(std::nullopt, base::after(activation_max));
+  if (!first) return std::move(first).error();
+  return made;
+}
+
+std::uint32_t callee::bucket_for(std::string_view routing_key) const {
+  return base::bucket_of(name_, tag_, routing_key);
+}
+
+net::bind_request callee::request_for(const table& from) const {
+  return {ref_, from.tag_slot, method_, signature_};
+}
+
+// ---- the table
+
+result<void> callee::apply(const client::verbs::route& route) {
+  auto map = client::bucket_map::of(route);
+  if (!map) return std::move(map).error();
+  if (route.versions.empty())
+    return fail(kind::missing, "no_version", ref_ + " points to no version");
+  const std::lock_guard lock(mutex_);
+  if (generation_ > 0 && route.revision < table_.revision) return {};
+  table next;
+  next.revision = route.revision;
+  next.tag_slot = route.tag_slot;
+  next.pinned = route.tag.empty();
+  next.map = *std::move(map);
+  for (const auto& version : route.versions) {
+    auto& lines = next.versions.emplace_back(version_lines{version.version, {}}).lines;
+    for (const auto& replica : version.replicas) {
+      std::shared_ptr<line> known;
+      for (const auto& before : table_.versions)
+        for (const auto& one : before.lines)
+          if (one->target == replica.target && !one->dead() && table_.tag_slot == next.tag_slot)
+            known = one;
+      lines.push_back(known ? known : std::make_shared<line>(replica, version));
+    }
+  }
+  table_ = std::move(next);
+  ++generation_;
+  changed_.notify_all();
+  return {};
+}
+
+void callee::on_route(const client::verbs::route& route) {
+  // A route that cannot be read changes nothing: the next call that is told `moved` asks again and hears the error.
+  (void)apply(route);
+}
+
+std::shared_ptr<line> callee::choose(const version_lines& among) {
+  const auto& lines = among.lines;
+  const auto n = lines.size();
+  if (n == 1) return lines[0]->dead() ? nullptr : lines[0];
+  if (n == 0) return nullptr;
+  const auto first = turn_++ % n;
+  const auto second = (first + 1 + turn_ / n % (n - 1)) % n;
+  const auto busy = [](const line& one) { return one.open() ? one.link().in_flight() : 0; };
+  const auto& a = lines[first];
+  const auto& b = lines[second];
+  if (!a->dead() && !b->dead()) return busy(*b) < busy(*a) ? b : a;
+  for (std::size_t i = 0; i < n; ++i)
+    if (const auto& one = lines[(first + i) % n]; !one->dead()) return one;
+  return nullptr;
+}
+
+// ---- picking
+
+result<way> callee::pick(const std::optional<std::uint32_t>& bucket, base::time_point end) {
+  if (session_->generation() != client::fork_generation()) return after_fork();
+  for (;;) {
+    way made;
+    net::bind_request what;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto version = table_.map.version_at(bucket ? *bucket : own_bucket_);
+      made.to = choose(table_.versions[version]);
+      made.revision = table_.revision;
+      made.flags = table_.pinned ? net::flag_pinned : 0;
+      if (made.to && made.to->open()) return made;
+      if (made.to) what = request_for(table_);
+    }
+    if (made.to) {
+      auto opened = made.to->open_for(*session_, what);
+      if (opened) return made;
+      if (!made.to->dead()) return std::move(opened).error();
+      if (end == base::never) end = base::after(activation_max);
+      continue;
+    }
+    if (end == base::never) end = base::after(activation_max);
+    if (auto known = resolve_again(end); !known) return std::move(known).error();
+  }
+}
+
+result<void> callee::resolve_again(base::time_point end) {
+  std::uint64_t before = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    before = generation_;
+  }
+  const std::lock_guard one_at_a_time(resolving_);
+  {
+    std::unique_lock lock(mutex_);
+    if (generation_ != before) return {};
+  }
+  client::verbs::resolve what;
+  what.ref = ref_;
+  what.method = method_;
+  what.wait_ms = milliseconds_until(end);
+  auto route = session_->knows().resolve(what, {});
+  if (!route) return std::move(route).error().at("while looking for a replica of " + ref_);
+  if (auto applied = apply(*route); !applied) return applied;
+  std::unique_lock lock(mutex_);
+  const bool useful =
+      std::any_of(table_.versions.begin(), table_.versions.end(), [](const auto& one) {
+        return std::any_of(one.lines.begin(), one.lines.end(),
+                           [](const auto& it) { return !it->dead(); });
+      });
+  if (useful) return {};
+  if (base::steady::now() >= end)
+    return fail(kind::disconnected, "no_replica",
+                "no replica of " + ref_ + " could be reached in time");
+  changed_.wait_for(lock, ask_again_after);
+  return {};
+}
+
+result<void> callee::refresh(const way& sent, base::time_point end) {
+  if (end == base::never) end = base::after(activation_max);
+  for (;;) {
+    {
+      std::unique_lock lock(mutex_);
+      if (table_.revision != sent.revision || (sent.to->dead() && !table_.pinned)) return {};
+    }
+    client::verbs::resolve what;
+    what.ref = ref_;
+    what.method = method_;
+    what.wait_ms = milliseconds_until(end);
+    auto route = session_->knows().resolve(what, {});
+    if (!route) return std::move(route).error().at("while following " + ref_);
+    const bool elsewhere =
+        route->revision != sent.revision
+        || std::none_of(route->versions.begin(), route->versions.end(), [&](const auto& version) {
+             return std::any_of(version.replicas.begin(), version.replicas.end(),
+                                [&](const auto& one) { return one.target == sent.to->target; });
+           });
+    if (elsewhere) return apply(*route);
+    if (base::steady::now() >= end)
+      return fail(
+          kind::conflict, "moved",
+          ref_
+              + " was moved away from the version that was called, but the head still points "
+                "there");
+    std::unique_lock lock(mutex_);
+    changed_.wait_for(lock, ask_again_after);
+  }
+}
+
+}  // namespace berth::detail

@@ -1,0 +1,134 @@
+#pragma once
+// Callee: a ref bound with a signature, and the replicas that answer it now; what all copies of a handle share.
+
+#include "runtime/base/clock.hpp"
+#include "runtime/client/bucket_map.hpp"
+#include "runtime/client/session.hpp"
+#include "runtime/client/verbs.hpp"
+#include "runtime/net/frame.hpp"
+
+#include <atomic>
+#include <berth/call.hpp>
+#include <berth/error.hpp>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace berth::client {
+
+/// One replica of one version as a callee calls it. Opened on first use. Threads: any.
+class line {
+ public:
+  line(verbs::endpoint where, const verbs::served& version)
+      : target(std::move(where.target)), version(version.version), idempotent(version.idempotent) {}
+
+  const std::string target;
+  const std::uint32_t version;
+  const bool idempotent;
+
+  [[nodiscard]] bool open() const noexcept { return open_.load(std::memory_order_acquire); }
+
+  /// Open no longer, for good: its worker or the way to it is gone.
+  [[nodiscard]] bool dead() const noexcept {
+    return given_up_.load(std::memory_order_relaxed) || (open() && peer_->closed());
+  }
+
+  void give_up() noexcept { given_up_.store(true, std::memory_order_relaxed); }
+
+  /// Connects and binds, once. Errors: `disconnected` and others of the way there; the worker's own.
+  result<void> open_for(session& of, const net::bind_request& what);
+
+  // Once open:
+  [[nodiscard]] net::link& link() const noexcept { return peer_->link(); }
+
+  [[nodiscard]] std::uint32_t binding() const noexcept { return agreed_.binding; }
+
+  [[nodiscard]] std::uint64_t ledger_link() const noexcept { return agreed_.link; }
+
+ private:
+  std::mutex mutex_;
+  std::atomic<bool> open_{false};
+  std::atomic<bool> given_up_{false};
+  std::shared_ptr<peer> peer_;
+  net::bind_reply agreed_;
+};
+
+/// Where a call goes: a line and what its header says of the route.
+struct way {
+  std::shared_ptr<line> to;
+  std::uint64_t revision = 0;
+  std::uint8_t flags = 0;  ///< `flag_pinned`
+};
+
+}  // namespace berth::client
+
+namespace berth::detail {
+
+class callee final : public client::route_follower, public std::enable_shared_from_this<callee> {
+ public:
+  /// Binds `ref`: resolves it, connects to a replica and agrees on the signature.
+  /// Errors: those of resolving; `invalid` (signature_mismatch) with both signatures.
+  static result<std::shared_ptr<callee>> bind(std::shared_ptr<client::session> of,
+                                              std::string ref,
+                                              std::string method,
+                                              std::string signature);
+
+  [[nodiscard]] client::session& of() noexcept { return *session_; }
+
+  [[nodiscard]] const std::string& ref() const noexcept { return ref_; }
+
+  [[nodiscard]] std::uint32_t bucket_for(std::string_view routing_key) const;
+
+  /// The replica for a call now: version by bucket, the less busy of two. A version without a live replica is asked
+  /// for again, until `end`. Errors: `invalid` after fork, those of resolving and connecting.
+  result<client::way> pick(const std::optional<std::uint32_t>& bucket, base::time_point end);
+
+  /// A call by `sent` was answered `moved`, or its replica is gone: makes sure the next pick knows better.
+  result<void> refresh(const client::way& sent, base::time_point end);
+
+  void on_route(const client::verbs::route& route) override;
+
+ private:
+  struct version_lines {
+    std::uint32_t version = 0;
+    std::vector<std::shared_ptr<client::line>> lines;
+  };
+
+  /// All that a pick needs; replaced as a whole.
+  struct table {
+    std::uint64_t revision = 0;
+    std::uint32_t tag_slot = 0;
+    bool pinned = false;
+    client::bucket_map map;
+    std::vector<version_lines> versions;
+  };
+
+  callee(std::shared_ptr<client::session> of,
+         std::string ref,
+         std::string method,
+         std::string signature);
+  result<void> apply(const client::verbs::route& route);
+  result<void> resolve_again(base::time_point end);
+  [[nodiscard]] net::bind_request request_for(const table& from) const;
+  [[nodiscard]] std::shared_ptr<client::line> choose(const version_lines& among);
+
+  const std::shared_ptr<client::session> session_;
+  const std::string ref_;
+  const std::string method_;
+  const std::string signature_;
+  std::string name_;
+  std::string tag_;
+  std::uint32_t own_bucket_ = 0;
+
+  std::mutex resolving_;  // one thread asks the head at a time
+  std::mutex mutex_;      // the table
+  std::condition_variable changed_;
+  table table_;
+  std::uint64_t generation_ = 0;  // of the table
+  std::uint32_t turn_ = 0;
+};
+
+}  // namespace berth::detail
