@@ -86,6 +86,10 @@ result<std::shared_ptr<callee>> callee::bind(std::shared_ptr<client::session> of
   return made;
 }
 
+callee::~callee() {
+  if (session_->generation() == client::fork_generation()) session_->knows().forget_gone();
+}
+
 std::uint32_t callee::bucket_for(std::string_view routing_key) const {
   return base::bucket_of(name_, tag_, routing_key);
 }

@@ -69,6 +69,10 @@ namespace berth::detail {
 
 class callee final : public client::route_follower, public std::enable_shared_from_this<callee> {
  public:
+  ~callee() override;
+  callee(const callee&) = delete;
+  callee& operator=(const callee&) = delete;
+
   /// Binds `ref`: resolves it, connects to a replica and agrees on the signature.
   /// Errors: those of resolving; `invalid` (signature_mismatch) with both signatures.
   static result<std::shared_ptr<callee>> bind(std::shared_ptr<client::session> of,

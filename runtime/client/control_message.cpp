@@ -1,14 +1,14 @@
 #include "runtime/client/control_message.hpp"
 
+#include "runtime/value/message.hpp"
+#include "runtime/wire/control.capnp.h"
+
 #include <capnp/message.h>
 #include <capnp/serialize.h>
 
 #include <cstring>
 #include <optional>
 #include <utility>
-
-#include "runtime/value/message.hpp"
-#include "runtime/wire/control.capnp.h"
 
 namespace berth::client {
 namespace {
@@ -54,13 +54,18 @@ result<control_request> decode_request(std::span<const std::byte> body) {
     else
       why = std::move(read).error();
   });
-  if (wrong != nullptr || what.verb.empty() || what.verb.size() > verb_bytes_max) return no_request();
+  if (wrong != nullptr || what.verb.empty() || what.verb.size() > verb_bytes_max)
+    return no_request();
   if (why) return *std::move(why);
   return what;
 }
 
-std::vector<std::byte> encode_reply(const value& what) { return value_to_message(what).value(); }
+std::vector<std::byte> encode_reply(const value& what) {
+  return value_to_message(what).value();
+}
 
-result<value> decode_reply(std::span<const std::byte> body) { return value_from_message(body); }
+result<value> decode_reply(std::span<const std::byte> body) {
+  return value_from_message(body);
+}
 
 }  // namespace berth::client

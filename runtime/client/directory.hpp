@@ -30,6 +30,9 @@ class directory {
   /// What became of a call whose worker went away.
   virtual result<verbs::fated> fate_of(const verbs::fate& what) = 0;
 
+  /// A follower has gone: what it followed is let go of.
+  virtual void forget_gone() {}
+
   /// Where workers are reached: the node's port.
   [[nodiscard]] virtual net::address address() const = 0;
 };

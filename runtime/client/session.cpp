@@ -83,32 +83,26 @@ void peer::on_stray(net::link& /*which*/, net::message& what) noexcept {
 
 // ---- all of them
 
-session::session(std::shared_ptr<directory> knows, std::string program, std::string identity)
-    : directory_(std::move(knows)),
+session::session(std::shared_ptr<net::driver> drives,
+                 std::shared_ptr<directory> knows,
+                 std::string program,
+                 std::string identity)
+    : driver_(std::move(drives)),
+      directory_(std::move(knows)),
       program_(std::move(program)),
       identity_(std::move(identity)),
-      generation_(fork_generation()) {}
+      generation_(fork_generation()) {
+  count_forks();
+}
 
 session::~session() {
   if (generation_ == fork_generation()) return;
   // A child of fork() has the memory of its parent's session but none of its threads: nothing here can be ended.
   for (auto& [target, one] : peers_)
     new std::shared_ptr<peer>(std::move(one));
-  (void)driver_.release();
+  new std::shared_ptr<net::driver>(std::move(driver_));
   new std::shared_ptr<directory>(std::move(directory_));
   new std::shared_ptr<void>(std::move(kept_));
-}
-
-result<std::shared_ptr<session>> session::make(std::shared_ptr<directory> knows,
-                                               std::string program,
-                                               std::string identity) {
-  count_forks();
-  std::shared_ptr<session> made(
-      new session(std::move(knows), std::move(program), std::move(identity)));
-  auto driver = net::driver::start();
-  if (!driver) return std::move(driver).error();
-  made->driver_ = *std::move(driver);
-  return made;
 }
 
 result<std::shared_ptr<peer>> session::peer_for(const std::string& target) {

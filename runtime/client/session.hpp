@@ -54,10 +54,11 @@ class peer final : private net::link_events {
 /// A resource, shared by the handles made from it; ends with the last. Threads: any.
 class session : public std::enable_shared_from_this<session> {
  public:
-  /// `identity` is the routing key of calls that have none of their own.
-  static result<std::shared_ptr<session>> make(std::shared_ptr<directory> knows,
-                                               std::string program,
-                                               std::string identity);
+  /// `drives` reads the links nobody waits on; `identity` is the routing key of calls that have none of their own.
+  session(std::shared_ptr<net::driver> drives,
+          std::shared_ptr<directory> knows,
+          std::string program,
+          std::string identity);
   ~session();
   session(const session&) = delete;
   session& operator=(const session&) = delete;
@@ -75,14 +76,12 @@ class session : public std::enable_shared_from_this<session> {
   void keep(std::shared_ptr<void> what) { kept_ = std::move(what); }
 
  private:
-  session(std::shared_ptr<directory> knows, std::string program, std::string identity);
-
   std::shared_ptr<void> kept_;
+  std::shared_ptr<net::driver> driver_;
   std::shared_ptr<directory> directory_;
   const std::string program_;
   const std::string identity_;
   const std::uint64_t generation_;
-  std::unique_ptr<net::driver> driver_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<peer>> peers_;
 };

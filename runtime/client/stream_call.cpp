@@ -1,3 +1,6 @@
+#include "runtime/client/attempt.hpp"
+#include "runtime/value/lane_memory.hpp"
+
 #include <berth/call.hpp>
 #include <berth/function.hpp>
 #include <condition_variable>
@@ -5,9 +8,6 @@
 #include <deque>
 #include <mutex>
 #include <utility>
-
-#include "runtime/client/attempt.hpp"
-#include "runtime/value/lane_memory.hpp"
 
 namespace berth::detail {
 namespace {
@@ -19,7 +19,10 @@ constexpr std::uint32_t grant_after = net::link::items_initial / 2;
 class stream_call_core final : public stream_call, public net::call_events {
  public:
   stream_call_core(callee_ref to, const call_settings& how, items from_caller)
-      : to_(std::move(to)), how_(how), from_caller_(from_caller), slot_(std::make_unique<net::pending>(this)) {}
+      : to_(std::move(to)),
+        how_(how),
+        from_caller_(from_caller),
+        slot_(std::make_unique<net::pending>(this)) {}
 
   ~stream_call_core() override {
     if (under_way_) over_.to->link().abandon(*slot_);
@@ -86,11 +89,13 @@ class stream_call_core final : public stream_call, public net::call_events {
 void stream_call_core::start(std::vector<external> externals) {
   if (why_) return;
   if (to_ == nullptr) {
-    why_ = fail(kind::invalid, "empty_handle", "this handle refers to no function; get one from a client");
+    why_ = fail(kind::invalid, "empty_handle",
+                "this handle refers to no function; get one from a client");
     return;
   }
   externals_ = std::move(externals);
-  for (auto& one : externals_) {  // kept: the call may be sent again, and arguments may be gone by then
+  for (auto& one :
+       externals_) {  // kept: the call may be sent again, and arguments may be gone by then
     if (one.owner) continue;
     one.owner = heap_memory(one.bytes);
     std::memcpy(one.owner->data(), one.data, one.bytes);
@@ -175,7 +180,8 @@ stream_call::turn stream_call_core::next(wish what) {
 /// The call has ended: its result, its failure, or (`room`) another try is under way.
 stream_call::turn stream_call_core::after_end() {
   under_way_ = false;
-  if (slot_->how() == net::completion::answered && slot_->answer().header.kind == net::frame_kind::result) {
+  if (slot_->how() == net::completion::answered
+      && slot_->answer().header.kind == net::frame_kind::result) {
     show(slot_->answer());
     return turn::answered;
   }
@@ -191,7 +197,8 @@ stream_call::turn stream_call_core::after_end() {
 
 bool stream_call_core::send_item(const kept_item& item) {
   error_info why;
-  auto room = over_.to->link().begin_item(*slot_, item.block.size(), for_lane(item.externals), clock_.end, &why);
+  auto room = over_.to->link().begin_item(*slot_, item.block.size(), for_lane(item.externals),
+                                          clock_.end, &why);
   if (!room) return false;
   std::memcpy(room.body(), item.block.data(), item.block.size());
   room.commit();
@@ -222,7 +229,9 @@ void stream_call_core::end_items() {
 
 stream_call::~stream_call() = default;
 
-std::unique_ptr<stream_call> stream_call::make(callee_ref to, const call_settings& how, items from_caller) {
+std::unique_ptr<stream_call> stream_call::make(callee_ref to,
+                                               const call_settings& how,
+                                               items from_caller) {
   return std::make_unique<stream_call_core>(std::move(to), how, from_caller);
 }
 

@@ -146,7 +146,7 @@ void answer::send_transcoded() {
   const block_view view{{reinterpret_cast<const std::byte*>(aside_.data()), aside_bytes_},
                         aside_externals_};
   aside_used_ = false;
-  const auto& made = with_.what->signature.result;
+  const auto& made = with_.what->shown().result;
   if (with_.as == binding::form::evolved) {
     const auto block = transcode_result(made, with_.caller.result, view);
     return block ? send_block(*block, 0) : refuse(block.error());

@@ -5,8 +5,6 @@
 
 #include <algorithm>
 
-#include <algorithm>
-
 namespace berth::worker {
 namespace {
 
@@ -55,15 +53,15 @@ view_for_codec::view_for_codec(const berth_view& from)
 result<hot_block> arguments_for(const binding& with, const berth_view& received) {
   const view_for_codec from(received);
   if (with.as == binding::form::evolved)
-    return transcode_arguments(with.caller, with.what->signature, from.view());
+    return transcode_arguments(with.caller, with.what->shown(), from.view());
   const auto said = value_from_message(from.view().block);
   if (!said) return said.error();
-  return encode_hot(with.what->signature, *said);
+  return encode_hot(with.what->shown(), *said);
 }
 
 result<hot_block> item_for(const binding& with, const berth_view& received) {
   const view_for_codec from(received);
-  const auto& wanted = stream_parameter(with.what->signature).shape;
+  const auto& wanted = stream_parameter(with.what->shown()).shape;
   auto said = with.as == binding::form::evolved
                   ? decode_hot(stream_parameter(with.caller).shape, from.view())
                   : value_from_message(from.view().block);

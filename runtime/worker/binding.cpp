@@ -8,7 +8,7 @@ namespace {
 std::string methods_of(const replica& serves) {
   std::string names;
   for (const auto& one : serves.methods)
-    names += (names.empty() ? "" : ", ") + one.name;
+    names += (names.empty() ? "" : ", ") + one.shown().method;
   return names;
 }
 
@@ -30,8 +30,8 @@ result<binding> agree(const replica& serves, const net::bind_request& from) {
   }
   auto caller = decode_signature(from.signature);
   if (!caller) return std::move(caller).error().at("while binding " + from.ref);
-  caller->method = made.what->signature.method;
-  const auto fits = answers(*caller, made.what->signature);
+  caller->method = made.what->shown().method;
+  const auto fits = answers(*caller, made.what->shown());
   if (!fits) return error_info(fits.error()).at("while binding " + from.ref);
   if (*fits == fit::evolved) {
     made.as = binding::form::evolved;

@@ -125,8 +125,8 @@ void service::on_request(net::served_link& from, net::message_view what) {
   reply.binding = static_cast<std::uint32_t>(state.bindings.size());
   reply.link = from.id();
   reply.version = serves_.version;
-  reply.signature = encode(made->what->signature);
-  reply.idempotent = made->what->idempotent;
+  reply.signature = encode(made->what->shown());
+  reply.idempotent = made->what->idempotent();
   state.bindings.push_back(*std::move(made));
   const auto body = net::encode(reply);
   auto room = from.begin(net::frame_kind::reply, what.header.call, body.size());
@@ -185,7 +185,8 @@ std::uint32_t service::places_taken() const noexcept {
 }
 
 bool service::runs_inline(const method& what) const noexcept {
-  if (what.streams() || what.takes_stream() || waiting_count_.load(std::memory_order_relaxed) > 0)
+  if (what.streams() || what.source_count() != 0
+      || waiting_count_.load(std::memory_order_relaxed) > 0)
     return false;
   const auto index = static_cast<std::size_t>(&what - serves_.methods.data());
   return places_.size() == 1 || !slow_[index].load(std::memory_order_relaxed);
@@ -218,7 +219,7 @@ void service::enqueue(net::served_link& from, const binding& with, const net::me
   call.what = kept(what);
   if (what.header.deadline_us != 0)
     call.deadline = base::after(std::chrono::microseconds(what.header.deadline_us));
-  if (with.what->streams() || with.what->takes_stream()) {
+  if (with.what->streams() || with.what->source_count() != 0) {
     call.flow = std::make_shared<item_flow>(net::link::items_initial);
     const std::lock_guard lock(call.state->mutex);
     call.state->flows.emplace(what.header.call, call.flow);
@@ -332,7 +333,7 @@ void service::run_body(const start& call, answer& to, const berth_view& argument
   berth_call given{&arguments, nullptr, 0, 0};
   caller_stream items(call.from, call.header.call, call.with, call.flow);
   const auto source = items.source();
-  if (call.with.what->takes_stream()) {
+  if (call.with.what->source_count() != 0) {
     given.sources = &source;
     given.source_count = 1;
   }
@@ -344,13 +345,13 @@ void service::run_body(const start& call, answer& to, const berth_view& argument
 
 void service::run_function(const start& call, answer& to, const berth_call& given) {
   const auto sink = to.sink();
-  call.with.what->code->invoke(call.with.what->state, &given, &sink);
+  call.with.what->invoke(given, sink);
 }
 
 void service::run_stream(const start& call, answer& to, const berth_call& given) {
-  const auto& code = *call.with.what->code;
+  const method& code = *call.with.what;
   const auto sink = to.sink(net::frame_kind::item);
-  void* generator = code.open(call.with.what->state, &given, &sink);
+  void* generator = code.open(given, sink);
   if (generator == nullptr) return;
   int outcome = berth_done;
   while (outcome == berth_done) {
@@ -359,7 +360,7 @@ void service::run_stream(const start& call, answer& to, const berth_call& given)
           fail(kind::cancelled, "stopped", "the stream's reader has gone or its deadline passed"));
       break;
     }
-    outcome = code.next(generator, &sink);
+    outcome = code.next(generator, sink);
     if (outcome == berth_done) to.send();
   }
   code.close(generator);

@@ -38,7 +38,7 @@ inline constexpr bool is_stream_type = is_stream<std::remove_cvref_t<R>>;
 
 /// A parameter as a handle takes it: a stream is handed over, everything else is looked at.
 template <class P>
-using given =
+using passed =
     std::conditional_t<is_stream_type<P>, std::remove_cvref_t<P>, const std::remove_cvref_t<P>&>;
 
 /// The parameters that travel in the block: all but streams.
@@ -211,15 +211,15 @@ class function<R(Ps...)> {
   function(detail::callee_ref to, detail::call_settings how) : to_(std::move(to)), how_(how) {}
 
   /// Calls and waits. Throws `berth::error`. A stream result comes item by item as it is read.
-  R operator()(detail::given<Ps>... ps) const {
+  R operator()(detail::passed<Ps>... ps) const {
     if constexpr (detail::is_stream_type<R>)
       return R(std::make_unique<detail::remote_stream<typename R::value_type>>(talk(ps...)));
     else
-      return try_(static_cast<detail::given<Ps>&&>(ps)...).value();
+      return try_(static_cast<detail::passed<Ps>&&>(ps)...).value();
   }
 
   /// As a call, with the error as a value.
-  result<R> try_(detail::given<Ps>... ps) const {
+  result<R> try_(detail::passed<Ps>... ps) const {
     static_assert(!detail::is_stream_type<R>,
                   "a stream tells its errors while it is read: call it");
     if constexpr (shape_of_call::streamed) {
@@ -232,7 +232,7 @@ class function<R(Ps...)> {
   }
 
   /// As a call; tells which version answered.
-  berth::reply<R> reply(detail::given<Ps>... ps) const {
+  berth::reply<R> reply(detail::passed<Ps>... ps) const {
     static_assert(!shape_of_call::streamed, "which version answers a stream is not told");
     return shape_of_call::synchronous(
                to_, how_,
@@ -249,7 +249,7 @@ class function<R(Ps...)> {
   }
 
   /// Sends and does not wait; the arguments have been encoded when it returns. Errors are the future's.
-  future<R> async(detail::given<Ps>... ps) const {
+  future<R> async(detail::passed<Ps>... ps) const {
     static_assert(!shape_of_call::streamed,
                   "a call with a stream needs the caller's thread to drive it: call it");
     auto call = detail::async_call::make(to_, how_);
@@ -294,7 +294,7 @@ class function<R(Ps...)> {
     return call;
   }
 
-  detail::conversation talk(detail::given<Ps>&... ps) const {
+  detail::conversation talk(detail::passed<Ps>&... ps) const {
     detail::conversation made;
     made.call =
         detail::stream_call::make(to_, how_,
