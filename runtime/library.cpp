@@ -1,0 +1,9 @@
+// The library as a whole: its version.
+
+#include <berth/version.hpp>
+
+namespace berth {
+
+const char* version() noexcept { return BERTH_VERSION; }
+
+}  // namespace berth

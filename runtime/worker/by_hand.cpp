@@ -1,0 +1,104 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "runtime/base/clock.hpp"
+#include "runtime/base/unique_fd.hpp"
+#include "runtime/module/load.hpp"
+#include "runtime/net/endpoint.hpp"
+#include "runtime/net/server.hpp"
+#include "runtime/process/worker_page.hpp"
+#include "runtime/store/digest.hpp"
+#include "runtime/worker/service.hpp"
+#include "runtime/worker/worker_process.hpp"
+
+namespace berth::worker {
+namespace {
+
+/// The functions of one export, nothing bound.
+result<std::vector<method>> methods_of(const berth_export& entry) {
+  void* state = nullptr;
+  module::error_sink said;
+  const bool is_class = (entry.flags & berth_flag_class) != 0;
+  if (is_class) state = entry.construct(nullptr, 0, said.sink());
+  if (is_class && state == nullptr) return said.take();
+  std::vector<method> methods;
+  for (std::uint32_t i = 0; i < entry.function_count; ++i) {
+    const auto& one = entry.functions[i];
+    auto signature = decode_signature({one.signature.data, one.signature.size});
+    if (!signature) return std::move(signature).error();
+    void* const bound = is_class ? state : one.bind(nullptr, 0, said.sink());
+    if (bound == nullptr) return said.take();
+    methods.emplace_back(*std::move(signature), &one, bound, (one.flags & berth_flag_idempotent) != 0);
+  }
+  return methods;
+}
+
+result<const berth_export*> choose(const module::loaded_module& from, const std::string& symbol) {
+  if (!symbol.empty()) return from.find(symbol);
+  if (from.exports().size() == 1) return &from.exports().front();
+  return fail(kind::invalid, "several_exports", "the module exports several things: name one with --symbol");
+}
+
+result<std::unique_ptr<module::loaded_module>> load(const std::string& path) {
+  const base::unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!file) return fail(kind::missing, "no_module", "cannot open " + path);
+  auto copy = module::sealed_copy(file.get(), path);
+  if (!copy) return std::move(copy).error();
+  auto digest = store::digest_of_file(copy->get());
+  if (!digest) return std::move(digest).error();
+  return module::loaded_module::load({path, *digest, copy->get()});
+}
+
+result<void> serve(const by_hand& what) {
+  auto module = load(what.module);
+  if (!module) return std::move(module).error();
+  auto entry = choose(**module, what.symbol);
+  if (!entry) return std::move(entry).error();
+  auto methods = methods_of(**entry);
+  if (!methods) return std::move(methods).error();
+  replica serves{what.name, what.version, *methods, (*entry)->concurrency};
+  process::page_size size;
+  size.threads = serves.concurrency;
+  auto page = process::page_reader::make(size);
+  if (!page) return std::move(page).error();
+  auto writer = process::page_writer::open(base::unique_fd(::dup((*page)->fd())));
+  if (!writer) return std::move(writer).error();
+  service calls(serves, **writer);
+  net::server::options how;
+  how.program = serves.label();
+  how.offers_ring = what.ring;
+  auto server = net::server::start(calls, how);
+  if (!server) return std::move(server).error();
+  net::listener::options where;
+  where.on_unix = net::unix_address{what.listen};
+  auto listens = net::listener::start(where, [&](net::accepted client) {
+    (*server)->adopt(std::move(client));
+    return result<void>();
+  });
+  if (!listens) return std::move(listens).error();
+  std::puts("ready");
+  std::fflush(stdout);
+  char ignored[64];
+  while (::read(STDIN_FILENO, ignored, sizeof ignored) > 0) {
+  }
+  listens->reset();
+  calls.wait_idle(base::after(std::chrono::seconds(1)));
+  (*server)->stop();
+  calls.stop();
+  return {};
+}
+
+}  // namespace
+
+int serve_by_hand(const by_hand& what) {
+  const auto served = serve(what);
+  if (served) return 0;
+  std::fprintf(stderr, "berth-worker: %s\n", served.error().to_string().c_str());
+  return exit_code(served.error().kind);
+}
+
+}  // namespace berth::worker
