@@ -1,10 +1,3 @@
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <memory>
-#include <utility>
-
 #include "runtime/base/clock.hpp"
 #include "runtime/base/unique_fd.hpp"
 #include "runtime/module/load.hpp"
@@ -14,6 +7,12 @@
 #include "runtime/store/digest.hpp"
 #include "runtime/worker/service.hpp"
 #include "runtime/worker/worker_process.hpp"
+
+#include <cstdio>
+#include <fcntl.h>
+#include <memory>
+#include <unistd.h>
+#include <utility>
 
 namespace berth::worker {
 namespace {
@@ -32,7 +31,8 @@ result<std::vector<method>> methods_of(const berth_export& entry) {
     if (!signature) return std::move(signature).error();
     void* const bound = is_class ? state : one.bind(nullptr, 0, said.sink());
     if (bound == nullptr) return said.take();
-    methods.emplace_back(*std::move(signature), &one, bound, (one.flags & berth_flag_idempotent) != 0);
+    methods.emplace_back(*std::move(signature), &one, bound,
+                         (one.flags & berth_flag_idempotent) != 0);
   }
   return methods;
 }
@@ -40,7 +40,8 @@ result<std::vector<method>> methods_of(const berth_export& entry) {
 result<const berth_export*> choose(const module::loaded_module& from, const std::string& symbol) {
   if (!symbol.empty()) return from.find(symbol);
   if (from.exports().size() == 1) return &from.exports().front();
-  return fail(kind::invalid, "several_exports", "the module exports several things: name one with --symbol");
+  return fail(kind::invalid, "several_exports",
+              "the module exports several things: name one with --symbol");
 }
 
 result<std::unique_ptr<module::loaded_module>> load(const std::string& path) {

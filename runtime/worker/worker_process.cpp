@@ -1,14 +1,5 @@
 #include "runtime/worker/worker_process.hpp"
 
-#include <unistd.h>
-
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
-#include <map>
-#include <memory>
-#include <utility>
-
 #include "runtime/base/clock.hpp"
 #include "runtime/base/unique_fd.hpp"
 #include "runtime/module/hosted.hpp"
@@ -22,6 +13,14 @@
 #include "runtime/process/worker_control.hpp"
 #include "runtime/process/worker_page.hpp"
 #include "runtime/worker/service.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <unistd.h>
+#include <utility>
 
 namespace berth::worker {
 namespace {
@@ -91,7 +90,8 @@ class passed_blobs {
                     std::vector<base::unique_fd>& descriptors) {
     for (const auto& one : blobs) {
       if (one.descriptor >= descriptors.size())
-        return fail(kind::invalid, "bad_message", "the node named a descriptor that it did not send");
+        return fail(kind::invalid, "bad_message",
+                    "the node named a descriptor that it did not send");
       held_[one.digest] = std::move(descriptors[one.descriptor]);
     }
     return {};
@@ -126,7 +126,10 @@ struct serving {
   }
 };
 
-result<void> start_serving(serving& made, process::page_writer& page, std::uint32_t credits, bool ring) {
+result<void> start_serving(serving& made,
+                           process::page_writer& page,
+                           std::uint32_t credits,
+                           bool ring) {
   made.serves.methods = made.version->functions();
   made.serves.concurrency = made.version->concurrency();
   made.calls = std::make_unique<service>(made.serves, page);
@@ -182,12 +185,15 @@ class becoming {
       auto heard = node_.hear();
       if (!heard) return std::move(heard).error();
       if (auto* more = std::get_if<process::more_blobs>(&heard->what)) {
-        if (auto took = blobs.take(more->blobs, heard->descriptors); !took) return std::move(took).error();
+        if (auto took = blobs.take(more->blobs, heard->descriptors); !took)
+          return std::move(took).error();
       } else if (auto* order = std::get_if<process::load>(&heard->what)) {
-        if (auto took = blobs.take(order->blobs, heard->descriptors); !took) return std::move(took).error();
+        if (auto took = blobs.take(order->blobs, heard->descriptors); !took)
+          return std::move(took).error();
         return std::move(*order);
       } else {
-        return fail(kind::invalid, "bad_message", "the node said something before it said what to load");
+        return fail(kind::invalid, "bad_message",
+                    "the node said something before it said what to load");
       }
     }
   }
@@ -196,7 +202,9 @@ class becoming {
   const inheritance& mine_;
 };
 
-void take_client(serving& made, const process::hand_over& who, std::vector<base::unique_fd> descriptors) {
+void take_client(serving& made,
+                 const process::hand_over& who,
+                 std::vector<base::unique_fd> descriptors) {
   if (descriptors.empty()) return;
   net::accepted client;
   client.socket = std::move(descriptors.front());

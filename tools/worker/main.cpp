@@ -1,16 +1,17 @@
 // berth-worker: runs user code, one replica of one version. The node starts it; --listen serves without a node.
 
-#include <CLI/CLI.hpp>
-#include <cstdlib>
-
 #include "runtime/process/worker_control.hpp"
 #include "runtime/worker/worker_process.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
 
 int main(int argc, char** argv) {
   if (std::getenv(berth::process::worker_descriptors::control) != nullptr)
     return berth::worker::serve_node();
-  CLI::App app("Serves one module without a node, until standard input ends.\n\n"
-               "Example: berth-worker --module ./digits.so --symbol classify --listen /tmp/digits.sock");
+  CLI::App app(
+      "Serves one module without a node, until standard input ends.\n\n"
+      "Example: berth-worker --module ./digits.so --symbol classify --listen /tmp/digits.sock");
   berth::worker::by_hand what;
   bool no_ring = false;
   app.add_option("--module", what.module, "shared object")->required();

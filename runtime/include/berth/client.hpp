@@ -1,5 +1,5 @@
 #pragma once
-// Clients: a program's connection to a cluster.
+// Connections: a program's connection to a cluster.
 //
 //   auto rt = berth::connect();
 //   auto f = rt.function<digit(std::span<const float>)>("digits/classify@prod");
@@ -55,13 +55,13 @@ struct connect_options {
 
 namespace detail {
 
-class client_core;
+class connection_core;
 
 }  // namespace detail
 
 /// A value: copies share one connection, which ends with the last of them and the handles made from them.
 /// Threads: any. After `fork()` it refuses; connect again in the child.
-class BERTH_API client {
+class BERTH_API connection {
  public:
   /// The handle of the function behind `ref` ("name", "name@tag", "name@7", "name.method@tag"), bound with the signature
   /// `F`. Throws `missing` with the nearest name, `invalid` (signature_mismatch) with both signatures.
@@ -121,9 +121,9 @@ class BERTH_API client {
   /// Where the cluster's sockets are.
   [[nodiscard]] std::string runtime_folder() const;
 
-  explicit client(std::shared_ptr<detail::client_core> core) noexcept : core_(std::move(core)) {}
+  explicit connection(std::shared_ptr<detail::connection_core> core) noexcept : core_(std::move(core)) {}
 
-  [[nodiscard]] const std::shared_ptr<detail::client_core>& core() const noexcept { return core_; }
+  [[nodiscard]] const std::shared_ptr<detail::connection_core>& core() const noexcept { return core_; }
 
  private:
   [[nodiscard]] detail::callee_ref bind_callee(std::string_view ref,
@@ -153,14 +153,14 @@ class BERTH_API client {
                      : function<type>(std::string(ref) + "/" + std::string(name));
   }
 
-  std::shared_ptr<detail::client_core> core_;
+  std::shared_ptr<detail::connection_core> core_;
 };
 
 /// Connects. Throws `disconnected` when what was named does not answer. With an embedded cluster one line on stderr says
 /// so. Cost: below a millisecond to a running cluster, up to 150 ms for an embedded one.
-[[nodiscard]] BERTH_API client connect(const connect_options& how = {});
+[[nodiscard]] BERTH_API connection connect(const connect_options& how = {});
 
-[[nodiscard]] inline client connect(std::string_view head) {
+[[nodiscard]] inline connection connect(std::string_view head) {
   connect_options how;
   how.head = head;
   return connect(how);

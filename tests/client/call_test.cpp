@@ -1,0 +1,336 @@
+#include "tests/support/served_here.hpp"
+
+#include <atomic>
+#include <berth/berth.hpp>
+#include <cmath>
+#include <gtest/gtest.h>
+#include <latch>
+#include <semaphore>
+#include <string>
+#include <thread>
+#include <vector>
+
+namespace berth::testing {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct digit {
+  int label;
+  float confidence;
+  friend bool operator==(const digit&, const digit&) = default;
+};
+
+int add(int a, int b) {
+  return a + b;
+}
+
+digit brightest(std::span<const float> pixels) {
+  digit best{-1, -1};
+  for (std::size_t i = 0; i < pixels.size(); ++i)
+    if (pixels[i] > best.confidence) best = {static_cast<int>(i), pixels[i]};
+  return best;
+}
+
+std::string repeat(std::string_view text, std::uint32_t times) {
+  std::string all;
+  for (std::uint32_t i = 0; i < times; ++i)
+    all += text;
+  return all;
+}
+
+void refuse(int code) {
+  if (code == 0) throw std::out_of_range("zero is out of range");
+  throw failure{digit{code, 0.5f}};
+}
+
+std::atomic<int> touched{0};
+
+void touch() {
+  ++touched;
+}
+
+std::counting_semaphore<64> entered{0};
+std::counting_semaphore<64> may_leave{0};
+
+int wait_inside(int x) {
+  entered.release();
+  may_leave.acquire();
+  return x;
+}
+
+bool stopped_within_a_second() {
+  entered.release();
+  const auto end = std::chrono::steady_clock::now() + 10s;
+  while (!here().stop_requested() && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  may_leave.release();
+  return here().stop_requested();
+}
+
+std::vector<float> doubled(const std::vector<float>& xs) {
+  std::vector<float> all;
+  for (float x : xs)
+    all.push_back(2 * x);
+  return all;
+}
+
+std::string who_calls() {
+  return std::string(here().caller.program) + " runs " + std::string(here().version());
+}
+
+BERTH_EXPORT(&add).params("a", "b");
+BERTH_EXPORT(&brightest);
+BERTH_EXPORT(&repeat);
+BERTH_EXPORT(&refuse);
+BERTH_EXPORT(&touch);
+BERTH_EXPORT(&wait_inside);
+BERTH_EXPORT(&stopped_within_a_second);
+BERTH_EXPORT(&doubled);
+BERTH_EXPORT(&who_calls);
+
+TEST(call, goes_there_and_comes_back) {
+  const replica_here served("add");
+  const session_to here(served);
+  const auto f = here.function<int(int, int)>();
+  EXPECT_EQ(f(1, 2), 3);
+  EXPECT_EQ(*f.try_(40, 2), 42);
+  EXPECT_EQ(f.reply(1, 1).version, 1u);
+}
+
+TEST(call, carries_views_aggregates_and_text) {
+  const replica_here digits("brightest");
+  const session_to here(digits);
+  EXPECT_EQ(here.function<digit(std::span<const float>)>()(std::vector<float>{0.f, 3.f, 1.f}),
+            (digit{1, 3.f}));
+  const replica_here texts("repeat");
+  const session_to there(texts);
+  EXPECT_EQ(there.function<std::string(std::string_view, std::uint32_t)>()("ab", 3), "ababab");
+}
+
+TEST(call, carries_what_is_larger_than_the_ring_both_ways) {
+  const replica_here served("doubled");
+  const session_to here(served);
+  const auto f = here.function<std::vector<float>(const std::vector<float>&)>();
+  for (const std::size_t n :
+       {std::size_t{0}, std::size_t{1000}, std::size_t{20000}, std::size_t{3000000}}) {
+    std::vector<float> xs(n, 1.5f);
+    const auto got = f(xs);
+    ASSERT_EQ(got.size(), n);
+    if (n > 0) {
+      EXPECT_EQ(got.front(), 3.f);
+      EXPECT_EQ(got.back(), 3.f);
+    }
+  }
+}
+
+TEST(call, of_a_void_function_happens_once) {
+  const replica_here served("touch");
+  const session_to here(served);
+  const int before = touched;
+  here.function<void()>()();
+  EXPECT_EQ(touched, before + 1);
+}
+
+TEST(call, brings_the_functions_errors_home) {
+  const replica_here served("refuse");
+  const session_to here(served);
+  const auto f = here.function<void(int)>();
+  const auto plain = f.try_(0);
+  ASSERT_FALSE(plain.has_value());
+  EXPECT_EQ(plain.error().kind, kind::failed);
+  EXPECT_NE(plain.error().message.find("zero is out of range"), std::string::npos);
+  try {
+    f(7);
+    FAIL() << "the failure must be thrown";
+  } catch (const error& e) {
+    EXPECT_EQ(e.detail<digit>(), (digit{7, 0.5f}));
+  }
+}
+
+TEST(call, with_another_signature_is_refused_and_both_are_printed) {
+  const replica_here served("add");
+  const session_to here(served);
+  try {
+    (void)here.function<std::string(std::string)>();
+    FAIL() << "the signatures do not fit";
+  } catch (const error& e) {
+    EXPECT_EQ(e.kind(), kind::invalid);
+    EXPECT_EQ(e.code(), "signature_mismatch");
+    EXPECT_NE(e.message().find("int"), std::string::npos);
+    EXPECT_NE(e.message().find("string"), std::string::npos);
+  }
+}
+
+TEST(call, past_its_deadline_ends_the_wait_and_tells_the_callee_to_stop) {
+  const replica_here served("stopped_within_a_second");
+  const session_to here(served);
+  const auto f = here.function<bool()>();
+  const auto r = f.within(20ms).try_();
+  ASSERT_FALSE(r.has_value());
+  EXPECT_EQ(r.error().kind, kind::timed_out);
+  entered.acquire();
+  EXPECT_TRUE(may_leave.try_acquire_for(5s)) << "the function never saw its stop flag";
+}
+
+TEST(call, that_is_cancelled_stops_its_callee) {
+  const replica_here served("stopped_within_a_second");
+  const session_to here(served);
+  auto p = here.function<bool()>().async();
+  entered.acquire();
+  p.cancel();
+  EXPECT_EQ(p.try_get().error().kind, kind::cancelled);
+  EXPECT_TRUE(may_leave.try_acquire_for(5s)) << "the function never saw its stop flag";
+}
+
+TEST(call, beyond_the_credits_is_overloaded_at_once_when_the_caller_has_no_patience) {
+  serve_options how;
+  how.credits = 2;
+  const replica_here served("wait_inside", how);
+  const session_to here(served);
+  const auto f = here.function<int(int)>();
+  auto first = f.async(1);
+  auto second = f.async(2);
+  entered.acquire();
+  const auto third = f.with({.patience = 0s}).try_(3);
+  ASSERT_FALSE(third.has_value());
+  EXPECT_EQ(third.error().kind, kind::overloaded);
+  const auto fourth = f.with({.patience = 20ms}).try_(4);
+  EXPECT_EQ(fourth.error().kind, kind::overloaded);
+  may_leave.release(2);
+  EXPECT_EQ(first.get(), 1);
+  EXPECT_EQ(second.get(), 2);
+  entered.acquire();
+  may_leave.release();
+  EXPECT_EQ(f(5), 5);
+  entered.acquire();
+}
+
+TEST(call, a_queued_call_whose_deadline_passes_does_not_start) {
+  const replica_here served("wait_inside");
+  const session_to here(served);
+  const auto f = here.function<int(int)>();
+  auto first = f.async(1);
+  entered.acquire();
+  const auto queued = f.within(20ms).try_(2);
+  ASSERT_FALSE(queued.has_value());
+  EXPECT_EQ(queued.error().kind, kind::timed_out);
+  may_leave.release();
+  EXPECT_EQ(first.get(), 1);
+  EXPECT_FALSE(entered.try_acquire_for(50ms)) << "the expired call was started";
+}
+
+TEST(call, runs_as_many_at_once_as_the_version_says) {
+  serve_options how;
+  how.concurrency = 3;
+  const replica_here served("wait_inside", how);
+  const session_to here(served);
+  const auto f = here.function<int(int)>();
+  std::vector<future<int>> under_way;
+  for (int i = 0; i < 3; ++i)
+    under_way.push_back(f.async(i));
+  for (int i = 0; i < 3; ++i)
+    ASSERT_TRUE(entered.try_acquire_for(5s)) << i << " of 3 run";
+  may_leave.release(3);
+  for (int i = 0; i < 3; ++i)
+    EXPECT_EQ(under_way[i].get(), i);
+}
+
+TEST(call, many_threads_share_one_handle) {
+  const replica_here served("add");
+  const session_to here(served);
+  const auto f = here.function<int(int, int)>();
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 2000; ++i)
+        wrong += f(t, i) != t + i;
+    });
+  for (auto& one : threads)
+    one.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(served.page->finished(), 8000u);
+}
+
+TEST(call, a_thousand_futures_under_way) {
+  const replica_here served("add");
+  const session_to here(served);
+  const auto f = here.function<int(int, int)>();
+  std::vector<future<int>> all;
+  for (int i = 0; i < 1000; ++i)
+    all.push_back(f.async(i, i));
+  for (int i = 0; i < 1000; ++i)
+    EXPECT_EQ(all[i].get(), 2 * i);
+}
+
+TEST(call, map_gives_every_item_its_result) {
+  const replica_here served("add");
+  const session_to here(served);
+  const auto f = here.function<int(int, int)>();
+  std::vector<std::tuple<int, int>> items;
+  for (int i = 0; i < 500; ++i)
+    items.emplace_back(i, 1);
+  std::size_t next = 0;
+  for (auto& one : f.map(items)) {
+    EXPECT_EQ(one.index, next);
+    EXPECT_EQ(one.value(), static_cast<int>(next) + 1);
+    ++next;
+  }
+  EXPECT_EQ(next, 500u);
+  std::vector<int> seen(500);
+  for (auto& one : f.with({.in_flight = 7, .ordered = false}).map(items))
+    ++seen[one.index];
+  EXPECT_EQ(seen, std::vector<int>(500, 1));
+}
+
+TEST(call, the_callee_knows_who_calls) {
+  const replica_here served("who_calls");
+  const session_to here(served);
+  EXPECT_EQ(here.function<std::string()>()(), "client_call_test runs here/who_calls@1");
+}
+
+TEST(call, works_without_the_ring) {
+  serve_options how;
+  how.ring = false;
+  const replica_here served("add", how);
+  const session_to here(served);
+  EXPECT_EQ((here.function<int(int, int)>()(2, 3)), 5);
+}
+
+TEST(call, a_lost_worker_is_an_error_at_once) {
+  auto served = std::make_unique<replica_here>("add");
+  const session_to here(*served);
+  const auto f = here.function<int(int, int)>();
+  EXPECT_EQ(f(1, 1), 2);
+  served.reset();
+  const auto begun = std::chrono::steady_clock::now();
+  const auto r = f.within(500ms).try_(1, 1);
+  ASSERT_FALSE(r.has_value());
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 5s);
+}
+
+TEST(call, through_an_empty_handle_says_so) {
+  EXPECT_EQ((function<int(int, int)>().try_(1, 2).error().code), "empty_handle");
+  EXPECT_EQ((function<int(int, int)>().async(1, 2).try_get().error().code), "empty_handle");
+}
+
+TEST(call, by_a_tag_older_than_the_gate_is_sent_again_and_not_started_before) {
+  const replica_here served("touch");
+  const session_to here(served);
+  const auto f = here.function<void()>();
+  f();
+  const int before = touched;
+  ASSERT_TRUE(served.page->close_gate(1, 2).has_value());
+  auto next = here.directory->route;
+  next.revision = 2;
+  {
+    const std::lock_guard lock(here.directory->mutex);
+    here.directory->route = next;  // the head knows, nobody was told
+  }
+  f();
+  EXPECT_EQ(touched, before + 1);
+}
+
+}  // namespace
+}  // namespace berth::testing
