@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace berth::testing {
+namespace berth::tests {
 namespace {
 
 using namespace std::chrono_literals;
@@ -333,4 +333,4 @@ TEST(call, by_a_tag_older_than_the_gate_is_sent_again_and_not_started_before) {
 }
 
 }  // namespace
-}  // namespace berth::testing
+}  // namespace berth::tests

@@ -18,7 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace berth::testing {
+namespace berth::tests {
 
 /// How a replica is served. A value.
 struct serve_options {
@@ -174,4 +174,4 @@ class session_to {
   std::shared_ptr<net::driver> driver_;
 };
 
-}  // namespace berth::testing
+}  // namespace berth::tests
