@@ -20,11 +20,6 @@ class connection_core {
   const std::shared_ptr<client::session> session;
   const std::shared_ptr<client::head_link> head;  ///< null for a session without a head (tests)
   const client::found_cluster where;
-  const std::shared_ptr<base::segment_pool> segments = base::segment_pool::make(segments_idle_max);
-
- private:
-  // Warm memory kept for the next large argument or tensor.
-  static constexpr std::uint64_t segments_idle_max = std::uint64_t{256} << 20;
 };
 
 }  // namespace berth::detail

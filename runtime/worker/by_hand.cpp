@@ -29,9 +29,7 @@ result<std::vector<method>> methods_of(const berth_export& entry) {
     const auto& one = entry.functions[i];
     auto signature = decode_signature({one.signature.data, one.signature.size});
     if (!signature) return std::move(signature).error();
-    void* const bound = is_class ? state : one.bind(nullptr, 0, said.sink());
-    if (bound == nullptr) return said.take();
-    methods.emplace_back(*std::move(signature), &one, bound,
+    methods.emplace_back(*std::move(signature), &one, state,
                          (one.flags & berth_flag_idempotent) != 0);
   }
   return methods;

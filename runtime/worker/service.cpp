@@ -2,6 +2,7 @@
 
 #include "runtime/base/ensure.hpp"
 #include "runtime/net/call_messages.hpp"
+#include "runtime/process/crash_handler.hpp"
 #include "runtime/worker/arguments.hpp"
 #include "runtime/worker/caller_stream.hpp"
 
@@ -288,6 +289,7 @@ void service::run_queued() {
 // ---- one call
 
 void service::run(place& at, const start& call) {
+  thread_local const process::crash_stack stack;  // a stack overflow of user code is told too
   at.call.store(call.header.call, std::memory_order_relaxed);
   at.deadline.store(nanoseconds_of(call.deadline), std::memory_order_relaxed);
   at.link.store(call.from.id(), std::memory_order_relaxed);

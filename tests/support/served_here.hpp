@@ -79,9 +79,8 @@ class replica_here {
       std::vector<worker::method> methods;
       for (std::uint32_t m = 0; m < entry.function_count; ++m) {
         const auto& one = entry.functions[m];
-        void* state = is_class ? object : one.bind(nullptr, 0, said.sink());
         methods.emplace_back(decode_signature({one.signature.data, one.signature.size}).value(),
-                             &one, state, (one.flags & berth_flag_idempotent) != 0);
+                             &one, object, (one.flags & berth_flag_idempotent) != 0);
       }
       return methods;
     }

@@ -10,6 +10,7 @@
 #include <berth/here.hpp>
 #include <berth/map.hpp>
 #include <berth/module.hpp>
+#include <berth/place.hpp>
 #include <berth/service.hpp>
 #include <berth/stream.hpp>
 #include <berth/task.hpp>
