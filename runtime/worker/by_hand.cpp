@@ -1,5 +1,6 @@
 #include "runtime/base/clock.hpp"
 #include "runtime/base/unique_fd.hpp"
+#include "runtime/module/describe.hpp"
 #include "runtime/module/load.hpp"
 #include "runtime/net/endpoint.hpp"
 #include "runtime/net/server.hpp"
@@ -92,6 +93,10 @@ result<void> serve(const by_hand& what) {
 }
 
 }  // namespace
+
+int describe_module(const std::string& file) {
+  return module::describe_main(file);
+}
 
 int serve_by_hand(const by_hand& what) {
   const auto served = serve(what);

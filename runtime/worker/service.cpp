@@ -189,8 +189,10 @@ bool service::runs_inline(const method& what) const noexcept {
   if (what.streams() || what.source_count() != 0
       || waiting_count_.load(std::memory_order_relaxed) > 0)
     return false;
+  if (places_.size() == 1) return true;
+  // A second long call on the reading threads would leave nobody to read: it gets a thread of its own.
   const auto index = static_cast<std::size_t>(&what - serves_.methods.data());
-  return places_.size() == 1 || !slow_[index].load(std::memory_order_relaxed);
+  return !slow_[index].load(std::memory_order_relaxed) && places_taken() == 0;
 }
 
 void service::on_call(net::served_link& from, net::message_view what) {

@@ -12,6 +12,9 @@ namespace berth::worker {
 /// 0: drained, or the node has gone. 1: unfit, and the node was told why.
 [[nodiscard]] BERTH_API int serve_node();
 
+/// Loads the module at `file` and prints what it exports (runtime/module/describe.hpp); returns the exit code.
+[[nodiscard]] BERTH_API int describe_module(const std::string& file);
+
 /// A worker without a node, for tests, debuggers and `berth call --here`.
 struct by_hand {
   std::string module;  ///< shared object

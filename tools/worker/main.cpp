@@ -1,10 +1,12 @@
-// berth-worker: runs user code, one replica of one version. The node starts it; --listen serves without a node.
+// berth-worker: runs user code, one replica of one version. The node starts it; --listen serves without one,
+// --describe FILE prints what a module exports.
 
 #include "runtime/process/worker_control.hpp"
 #include "runtime/worker/worker_process.hpp"
 
 #include <CLI/CLI.hpp>
 #include <cstdlib>
+#include <string_view>
 
 int main(int argc, char** argv) {
   if (std::getenv(berth::process::worker_descriptors::control) != nullptr)

@@ -121,9 +121,12 @@ class BERTH_API connection {
   /// Where the cluster's sockets are.
   [[nodiscard]] std::string runtime_folder() const;
 
-  explicit connection(std::shared_ptr<detail::connection_core> core) noexcept : core_(std::move(core)) {}
+  explicit connection(std::shared_ptr<detail::connection_core> core) noexcept
+      : core_(std::move(core)) {}
 
-  [[nodiscard]] const std::shared_ptr<detail::connection_core>& core() const noexcept { return core_; }
+  [[nodiscard]] const std::shared_ptr<detail::connection_core>& core() const noexcept {
+    return core_;
+  }
 
  private:
   [[nodiscard]] detail::callee_ref bind_callee(std::string_view ref,

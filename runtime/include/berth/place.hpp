@@ -28,7 +28,9 @@ struct sent_version {
 
 /// Ships the image that holds `thunk` and publishes the sent function under a name of its own.
 [[nodiscard]] BERTH_API sent_version send_function(const connection& over, const void* thunk);
-BERTH_API published_version publish_sent(const connection& over, const sent_version& what, std::string_view ref,
+BERTH_API published_version publish_sent(const connection& over,
+                                         const sent_version& what,
+                                         std::string_view ref,
                                          std::string_view why);
 
 /// The plain function type of a function pointer or of a captureless lambda.
@@ -36,10 +38,12 @@ template <class F>
 struct sendable {
   using type = typename function_type<decltype(+std::declval<F>())>::plain;
 };
+
 template <class R, class... Ps>
 struct sendable<R (*)(Ps...)> {
   using type = R(Ps...);
 };
+
 template <class R, class... Ps>
 struct sendable<R (*)(Ps...) noexcept> {
   using type = R(Ps...);
