@@ -171,6 +171,9 @@ result<way> callee::pick(const std::optional<std::uint32_t>& bucket, base::time_
       if (opened) return made;
       if (!made.to->dead()) return std::move(opened).error();
       if (end == base::never) end = base::after(activation_max);
+      if (base::steady::now() >= end) return std::move(opened).error();
+      std::unique_lock lock(mutex_);
+      changed_.wait_for(lock, ask_again_after);
       continue;
     }
     if (end == base::never) end = base::after(activation_max);
