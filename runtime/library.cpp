@@ -4,6 +4,8 @@
 
 namespace berth {
 
-const char* version() noexcept { return BERTH_VERSION; }
+const char* version() noexcept {
+  return BERTH_VERSION;
+}
 
 }  // namespace berth
