@@ -104,6 +104,7 @@ struct publish {
   std::uint32_t replicas = 1;
   bool force = false;  ///< flip although a bound caller would break
   std::string commit;  ///< of the user's repository, if known
+  std::string request_id;  ///< a retry with the same id gets the first outcome; empty: not retryable
 };
 
 struct published {
@@ -128,6 +129,7 @@ struct tag {
   std::vector<flip> flips;
   std::string why;
   bool force = false;
+  std::string request_id;  ///< as in `publish`
 };
 
 struct rollback {
@@ -135,6 +137,8 @@ struct rollback {
   std::string tag;
   std::optional<std::uint64_t> to_revision;
   std::string why;
+  std::string request_id;  ///< as in `publish`
+  bool force = false;      ///< flip although a bound caller would break
 };
 
 struct flipped {
@@ -149,6 +153,7 @@ struct yank {
   std::uint32_t version = 0;
   bool undo = false;
   std::string why;
+  std::string request_id;  ///< as in `publish`
 };
 
 struct change {
