@@ -2,6 +2,7 @@
 
 #include "actors/time_text.hpp"
 #include "runtime/module/manifest.hpp"
+#include "runtime/module/takeover.hpp"
 #include "runtime/process/child.hpp"
 #include "runtime/process/packet_socket.hpp"
 
@@ -158,6 +159,7 @@ result<worker_start> prepare_start(const replica_order& what, const worker_setti
   command.env = setting.environment;
   for (const auto& variable : manifest->environment)
     process::set_variable(command.env, variable.name, variable.value);
+  if (manifest->program) process::set_variable(command.env, module::program_worker_variable, "1");
   command.cwd = worker.folder.string();
   command.descriptors = {process::worker_descriptors::control, process::worker_descriptors::page,
                          process::worker_descriptors::log};
