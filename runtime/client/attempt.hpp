@@ -5,6 +5,7 @@
 // elsewhere; a call whose start cannot be known is `outcome_unknown` and never silently repeated.
 
 #include "runtime/client/callee.hpp"
+#include "runtime/client/ended_events.hpp"
 #include "runtime/net/link.hpp"
 
 #include <berth/error.hpp>
@@ -67,7 +68,7 @@ verdict judge(callee& of,
 [[nodiscard]] std::vector<external> from_lane(const std::vector<base::external>& received);
 
 /// Hands a call's output and reports to its watcher, or prints the output.
-class watching final : public net::call_events {
+class watching final : public client::ended_events {
  public:
   explicit watching(call_watcher* to) noexcept : to_(to) {}
 

@@ -3,18 +3,18 @@
 #include "runtime/base/clock.hpp"
 #include "runtime/client/callbacks.hpp"
 #include "runtime/client/control_message.hpp"
+#include "runtime/client/ended_events.hpp"
 #include "runtime/net/call_messages.hpp"
 
 #include <cstring>
 #include <deque>
-#include <thread>
 #include <utility>
 
 namespace berth::client {
 namespace {
 
 /// What arrives for one request, kept until somebody looks at it.
-class inbox : public net::call_events {
+class inbox : public ended_events {
  public:
   void on_event(net::pending& /*call*/, net::message& what) noexcept override {
     const std::lock_guard lock(mutex_);
@@ -32,25 +32,6 @@ class inbox : public net::call_events {
  protected:
   std::mutex mutex_;
   std::deque<net::message> arrived_;
-};
-
-/// The inbox of a request that somebody waits for. It lies on that thread's stack, and the link speaks to it once more
-/// after the slot is done: nobody may leave before that.
-class waited_for final : public inbox {
- public:
-  void leave(const net::pending& slot) const noexcept {
-    const bool told =
-        slot.how() == net::completion::answered || slot.how() == net::completion::lost;
-    while (told && !told_.load(std::memory_order_acquire))
-      std::this_thread::yield();
-  }
-
- private:
-  void on_done(net::pending& /*call*/) noexcept override {
-    told_.store(true, std::memory_order_release);
-  }
-
-  std::atomic<bool> told_{false};
 };
 
 error_info end_of(net::pending& slot) {
@@ -201,7 +182,7 @@ result<value> head_link::request(std::string_view verb,
   auto over = opened();
   if (!over) return std::move(over).error();
   const auto end = end_after(wait);
-  waited_for arrives;
+  inbox arrives;
   net::pending slot(&arrives);
   if (auto sent = send(**over, slot, verb, args, end); !sent) return std::move(sent).error();
   for (;;) {
@@ -215,8 +196,7 @@ result<value> head_link::request(std::string_view verb,
       if (what.header.kind != net::frame_kind::item || !each) continue;
       const auto pushed = decode_reply(body);
       if (pushed && each(*pushed)) continue;
-      (*over)->abandon(slot);
-      arrives.leave(slot);
+      let_go(**over, slot, arrives);
       if (pushed) return value();
       return pushed.error();
     }
@@ -226,7 +206,7 @@ result<value> head_link::request(std::string_view verb,
     else
       (*over)->wait_event(slot, seen, end);
   }
-  arrives.leave(slot);
+  if (tells_its_end(slot)) arrives.await_end();
   if (slot.how() == net::completion::answered
       && slot.answer().header.kind == net::frame_kind::reply)
     return decode_reply(slot.answer().body.bytes());

@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint32_t grant_after = net::link::items_initial / 2;
 
 /// A call whose items come and go while its caller drives it.
-class stream_call_core final : public stream_call, public net::call_events {
+class stream_call_core final : public stream_call, public client::ended_events {
  public:
   stream_call_core(callee_ref to, const call_settings& how, items from_caller)
       : to_(std::move(to)),
@@ -25,7 +25,7 @@ class stream_call_core final : public stream_call, public net::call_events {
         slot_(std::make_unique<net::pending>(this)) {}
 
   ~stream_call_core() override {
-    if (under_way_) over_.to->link().abandon(*slot_);
+    if (under_way_) client::let_go(over_.to->link(), *slot_, *this);
   }
 
   std::byte* room(const codec::plan& plan) override {
@@ -115,6 +115,7 @@ bool stream_call_core::try_send() {
     over_ = *std::move(over);
     auto header = header_for(over_, clock_);
     if (from_caller_ == items::sent) header.flags |= net::flag_items_in;
+    begin();
     auto room = room_for(*slot_, over_, header, block_.size(), for_lane(externals_), how_, clock_);
     if (room) {
       std::memcpy(room.body(), block_.data(), block_.size());
@@ -180,6 +181,7 @@ stream_call::turn stream_call_core::next(wish what) {
 /// The call has ended: its result, its failure, or (`room`) another try is under way.
 stream_call::turn stream_call_core::after_end() {
   under_way_ = false;
+  if (client::tells_its_end(*slot_)) await_end();
   if (slot_->how() == net::completion::answered
       && slot_->answer().header.kind == net::frame_kind::result) {
     show(slot_->answer());

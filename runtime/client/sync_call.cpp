@@ -56,6 +56,7 @@ std::byte* sync_call::begin(const codec::plan& plan) {
       self.aside.resize(plan.bytes);
       return self.aside.data();
     }
+    self.events.begin();
     self.room.emplace(room_for(self.slot, self.over, header_for(self.over, self.clock), plan.bytes,
                                {}, how_, self.clock));
     if (*self.room) return self.room->body();
@@ -66,13 +67,16 @@ std::byte* sync_call::begin(const codec::plan& plan) {
 
 sync_call::step sync_call::finish(const std::vector<external>& externals) {
   auto& self = *state_;
-  if (!externals.empty())
+  if (!externals.empty()) {
+    self.events.begin();
     self.room.emplace(room_for(self.slot, self.over, header_for(self.over, self.clock),
                                self.aside.size(), for_lane(externals), how_, self.clock));
+  }
   if (*self.room) {
     if (!externals.empty()) std::memcpy(self.room->body(), self.aside.data(), self.aside.size());
     self.room->commit();
     self.over.to->link().wait(self.slot, self.clock.end);
+    if (how_.watch != nullptr && client::tells_its_end(self.slot)) self.events.await_end();
   }
   self.room.reset();
   const bool plain = self.slot.how() == net::completion::answered
