@@ -295,7 +295,8 @@ void expect_wishes_kept(const inventory& nodes, const demand& wanted, const plac
     if (wanted.spread) ++per_domain[nodes.domain(rank.node, wanted.spread->domain)];
   }
   for (const auto& [domain, count] : per_domain)
-    EXPECT_TRUE(wanted.spread->force == strength::preferred || count <= wanted.spread->per_domain_max);
+    EXPECT_TRUE(wanted.spread->force == strength::preferred
+                || count <= wanted.spread->per_domain_max);
   if (!wanted.affinity || wanted.affinity->force != strength::required) return;
   if (wanted.gang) {
     EXPECT_GE(placed.within, wanted.affinity->within);

@@ -87,6 +87,11 @@ void churn::depart_to_load() {
   }
 }
 
+void churn::step() {
+  arrive(nullptr);
+  depart_to_load();
+}
+
 void churn::fill_up() {
   while (allocated_milli_ * 100 < capacity_milli_ * load_percent)
     arrive(nullptr);

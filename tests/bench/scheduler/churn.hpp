@@ -34,6 +34,11 @@ class churn {
   /// `decisions` arrivals, each timed by the thread's CPU clock (its own cost subtracted), each followed by departures
   /// until the load is 90 % again.
   decision_times run(std::size_t decisions);
+  /// One untimed arrival and its departures.
+  void step();
+
+  /// One untimed arrival.
+  void offer() { arrive(nullptr); }
 
   [[nodiscard]] std::size_t running() const { return running_.size(); }
 
