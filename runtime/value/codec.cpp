@@ -59,7 +59,7 @@ bool get_extents(reader& r, const std::byte* at, extents& sizes, bool& blank) {
   if (!r.tail(at, 8, 8, false, found)) return false;
   if (found.count > extents::rank_max) return r.refuse(flaw::bad_tensor);
   std::array<std::uint64_t, extents::rank_max> all{};
-  std::memcpy(all.data(), found.data, found.count * 8);
+  if (found.count != 0) std::memcpy(all.data(), found.data, found.count * 8);
   sizes = extents(std::span<const std::uint64_t>(all.data(), found.count));
   blank = found.count == 0;
   return true;

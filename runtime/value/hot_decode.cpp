@@ -250,10 +250,9 @@ class hot_decoder {
 
   value read_enumeration(const shape& s, const std::byte* at) {
     value number = read_scalar(s.underlying(), at);
+    const auto* b = number.get<bool>();
     for (const auto& e : s.names())
-      if (const auto* b = number.get<bool>() ? number.get<bool>() : nullptr;
-          b ? e.value == *b : value(e.value) == number)
-        return e.name;
+      if (b ? e.value == static_cast<std::int64_t>(*b) : value(e.value) == number) return e.name;
     return number;
   }
 

@@ -195,7 +195,8 @@ result<bytes> value_to_message(const value& v) {
 
 result<value> value_from_message(std::span<const std::byte> message) {
   constexpr std::size_t word = sizeof(capnp::word);
-  if (message.size() % word != 0) return bad_message("its size is no multiple of 8");
+  if (message.empty() || message.size() % word != 0)
+    return bad_message("its size is no multiple of 8");
   auto words = kj::heapArray<capnp::word>(message.size() / word);
   std::memcpy(words.asBytes().begin(), message.data(), message.size());
   capnp::ReaderOptions options;

@@ -25,7 +25,7 @@ namespace everything {
 
 enum class color : std::uint8_t { red, green = 7, blue };
 
-enum old_style { small = -3, large = 100 };
+enum old_style : int { small = -3, large = 100 };
 
 struct digit {
   int label = 3;

@@ -95,6 +95,8 @@ TEST(surface, bytes_are_base64) {
             berth::bytes{std::byte{7}});
 }
 
+enum loose { first_loose = -1, second_loose = 90 };
+
 TEST(surface, enums_are_their_name_or_number) {
   using everything::color;
   expect_both_ways(color::green, "\"green\"");
@@ -103,6 +105,7 @@ TEST(surface, enums_are_their_name_or_number) {
   EXPECT_EQ(trouble<color>("\"pink\""), "\"pink\" is no color; it is one of red, green, blue");
   expect_both_ways(everything::small, "\"small\"");
   expect_both_ways(everything::large, "\"large\"");
+  expect_both_ways(second_loose, "\"second_loose\"");
 }
 
 TEST(surface, optionals_are_their_value_or_null) {
