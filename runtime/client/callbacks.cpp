@@ -1,5 +1,7 @@
 #include "runtime/client/callbacks.hpp"
 
+#include "runtime/client/per_process.hpp"
+
 #include <chrono>
 
 namespace berth::client {
@@ -14,8 +16,7 @@ thread_local bool serves = false;
 }  // namespace
 
 callbacks& callbacks::of_process() {
-  static auto* queue = new callbacks;
-  return *queue;
+  return per_process<callbacks>();
 }
 
 void callbacks::post(void (*run)(void*), void* argument) {

@@ -67,7 +67,7 @@ result<std::shared_ptr<callee>> callee::bind(std::shared_ptr<client::session> of
                                              std::string ref,
                                              std::string method,
                                              std::string signature) {
-  if (of->generation() != client::fork_generation()) return after_fork();
+  if (of->generation() != base::fork_generation()) return after_fork();
   std::shared_ptr<callee> made(
       new callee(std::move(of), std::move(ref), std::move(method), std::move(signature)));
   client::verbs::resolve what;
@@ -87,7 +87,7 @@ result<std::shared_ptr<callee>> callee::bind(std::shared_ptr<client::session> of
 }
 
 callee::~callee() {
-  if (session_->generation() == client::fork_generation()) session_->knows().forget_gone();
+  if (session_->generation() == base::fork_generation()) session_->knows().forget_gone();
 }
 
 std::uint32_t callee::bucket_for(std::string_view routing_key) const {
@@ -153,7 +153,7 @@ std::shared_ptr<line> callee::choose(const version_lines& among) {
 // ---- picking
 
 result<way> callee::pick(const std::optional<std::uint32_t>& bucket, base::time_point end) {
-  if (session_->generation() != client::fork_generation()) return after_fork();
+  if (session_->generation() != base::fork_generation()) return after_fork();
   for (;;) {
     way made;
     net::bind_request what;

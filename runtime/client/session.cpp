@@ -4,21 +4,12 @@
 
 #include <cstdio>
 #include <cstring>
-#include <pthread.h>
 #include <utility>
 
 namespace berth::client {
 namespace {
 
-std::atomic<std::uint64_t> forks{0};
-
 constexpr auto bind_max = std::chrono::seconds(5);
-
-void count_forks() {
-  static const int registered =
-      ::pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); });
-  (void)registered;
-}
 
 error_info error_of(net::pending& slot) {
   if (slot.how() != net::completion::answered) return slot.error();
@@ -26,10 +17,6 @@ error_info error_of(net::pending& slot) {
 }
 
 }  // namespace
-
-std::uint64_t fork_generation() noexcept {
-  return forks.load(std::memory_order_relaxed);
-}
 
 void print_line(std::string_view text, bool stderr_line) noexcept {
   std::FILE* to = stderr_line ? stderr : stdout;
@@ -91,12 +78,10 @@ session::session(std::shared_ptr<net::driver> drives,
       directory_(std::move(knows)),
       program_(std::move(program)),
       identity_(std::move(identity)),
-      generation_(fork_generation()) {
-  count_forks();
-}
+      generation_(base::fork_generation()) {}
 
 session::~session() {
-  if (generation_ == fork_generation()) return;
+  if (generation_ == base::fork_generation()) return;
   // A child of fork() has the memory of its parent's session but none of its threads: nothing here can be ended.
   for (auto& [target, one] : peers_)
     new std::shared_ptr<peer>(std::move(one));

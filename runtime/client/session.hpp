@@ -1,6 +1,7 @@
 #pragma once
 // Session: a program's connection to a cluster: its directory, its links to workers, its driver thread.
 
+#include "runtime/base/fork.hpp"
 #include "runtime/client/directory.hpp"
 #include "runtime/net/call_messages.hpp"
 #include "runtime/net/link.hpp"
@@ -15,9 +16,6 @@
 #include <vector>
 
 namespace berth::client {
-
-/// Times this process image was forked since it was made: handles of a parent refuse in its child.
-[[nodiscard]] std::uint64_t fork_generation() noexcept;
 
 /// Writes a callee's line to this program's own stdout or stderr.
 void print_line(std::string_view text, bool stderr_line) noexcept;
@@ -67,7 +65,7 @@ class session : public std::enable_shared_from_this<session> {
 
   [[nodiscard]] const std::string& identity() const noexcept { return identity_; }
 
-  [[nodiscard]] std::uint64_t generation() const noexcept { return generation_; }
+  [[nodiscard]] std::uint32_t generation() const noexcept { return generation_; }
 
   /// The open link to a worker, connecting if there is none. Errors: those of `peer::connect`.
   result<std::shared_ptr<peer>> peer_for(const std::string& target);
@@ -81,7 +79,7 @@ class session : public std::enable_shared_from_this<session> {
   std::shared_ptr<directory> directory_;
   const std::string program_;
   const std::string identity_;
-  const std::uint64_t generation_;
+  const std::uint32_t generation_;
   std::mutex mutex_;
   std::map<std::string, std::shared_ptr<peer>> peers_;
 };

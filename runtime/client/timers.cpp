@@ -1,13 +1,14 @@
 #include "runtime/client/timers.hpp"
 
+#include "runtime/client/per_process.hpp"
+
 #include <algorithm>
 #include <thread>
 
 namespace berth::client {
 
 timers& timers::of_process() {
-  static auto* made = new timers;
-  return *made;
+  return per_process<timers>();
 }
 
 std::uint64_t timers::add(base::time_point when, expiring& what) {

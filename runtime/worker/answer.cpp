@@ -123,11 +123,11 @@ void answer::send() {
 
 void answer::send_value() {
   if (room_) {
-    room_->commit();
+    room_->commit(publish_);
     room_.reset();
   } else if (ended_ || (!aside_used_ && with_.as != binding::form::self_describing)) {
     auto room = to_.begin(net::frame_kind::result, call_, 0, {}, 0, version_);
-    if (room) room.commit();
+    if (room) room.commit(publish_);
   } else {
     send_transcoded();
   }

@@ -22,11 +22,13 @@ namespace berth::worker {
 class answer final : public call_reports {
  public:
   /// `with` decides whether results are transcoded.
+  /// `publish` says when results become visible: `batched` only on a thread that reads links.
   answer(net::served_link& to,
          std::uint64_t call,
          const binding& with,
-         std::uint32_t version) noexcept
-      : to_(to), call_(call), with_(with), version_(version) {}
+         std::uint32_t version,
+         net::reservation::when publish) noexcept
+      : to_(to), call_(call), with_(with), version_(version), publish_(publish) {}
 
   answer(const answer&) = delete;
   answer& operator=(const answer&) = delete;
@@ -73,6 +75,7 @@ class answer final : public call_reports {
   const std::uint64_t call_;
   const binding& with_;
   const std::uint32_t version_;
+  const net::reservation::when publish_;
   net::frame_kind kind_ = net::frame_kind::result;
   std::optional<net::reservation> room_;
   bool failed_ = false;

@@ -210,7 +210,8 @@ void service::on_call(net::served_link& from, net::message_view what) {
   const auto deadline = what.header.deadline_us == 0
                             ? base::never
                             : base::after(std::chrono::microseconds(what.header.deadline_us));
-  run(*at, {from, state, with, what.header, arguments.view(), deadline, nullptr});
+  run(*at, {from, state, with, what.header, arguments.view(), deadline, nullptr,
+            net::reservation::when::batched});
   give_back(at);
 }
 
@@ -254,7 +255,7 @@ void service::run_waiting(place& at, waiting& call) {
   } else {
     const view_of_body arguments(call.what.body.bytes(), call.what.externals);
     run(at, {*call.from, *call.state, *call.with, call.what.header, arguments.view(), call.deadline,
-             call.flow.get()});
+             call.flow.get(), net::reservation::when::now});
   }
   if (call.flow) {
     const std::lock_guard lock(call.state->mutex);
@@ -304,7 +305,7 @@ void service::run(place& at, const start& call) {
   mark.tag = pinned ? process::pinned_slot : call.with.tag_slot;
   mark.revision = pinned ? process::pinned_revision : call.header.revision;
   if (!page_.begin(at.index, mark)) return send_moved(call.from, call.header.call);
-  answer to(call.from, call.header.call, call.with, serves_.version);
+  answer to(call.from, call.header.call, call.with, serves_.version, call.publish);
   const detail::running_call now{
       &call.state.caller, label_, call.header.call, call.deadline, &at.stop, number, &to};
   detail::set_running(&now);

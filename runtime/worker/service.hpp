@@ -92,6 +92,7 @@ class service final : public net::handler {
     const berth_view& arguments;
     base::time_point deadline;
     item_flow* flow;
+    net::reservation::when publish;
   };
 
   place* take_place() noexcept;
