@@ -2,6 +2,7 @@
 // The actors themselves: each a mailbox around the state machine of the same name, made here.
 
 #include "actors/interfaces.hpp"
+#include "actors/replica_counts.hpp"
 #include "registry/names_state.hpp"
 #include "registry/store.hpp"
 
@@ -23,18 +24,20 @@ service_api spawn_service(caf::actor_system& system,
                           replica_order blueprint,
                           service_limits limits);
 
-/// `versions` and `tags` as the registry knows them now.
+/// `versions` and `tags` as the registry knows them now. `counts` may be null and outlives the actor.
 name_api spawn_name(caf::actor_system& system,
                     cluster_api cluster,
                     std::string name,
                     std::vector<version_info> versions,
-                    std::vector<tag_flip> tags);
+                    std::vector<tag_flip> tags,
+                    replica_counts* counts);
 
-/// `store` must outlive the actor and all its commits.
+/// `store` must outlive the actor and all its commits; `counts` may be null and outlives it too.
 registry_api spawn_registry(caf::actor_system& system,
                             cluster_api cluster,
                             std::unique_ptr<registry::names_state> names,
-                            registry::store& store);
+                            registry::store& store,
+                            replica_counts* counts);
 
 /// `port` and `services` must outlive the actor.
 control_api spawn_control(caf::actor_system& system,

@@ -73,7 +73,7 @@ result<std::unique_ptr<head>> head::start(options how) {
   if (how.host != nullptr)
     caf::anon_send(self->cluster, join_atom_v, own_facts(),
                    spawn_node(system, self->cluster, *how.host));
-  self->registry = spawn_registry(system, self->cluster, std::move(names), *how.store);
+  self->registry = spawn_registry(system, self->cluster, std::move(names), *how.store, how.counts);
   self->control = spawn_control(system, self->registry, self->cluster, *how.port, *how.services);
   return std::unique_ptr<head>(new head(std::move(self)));
 }

@@ -6,6 +6,7 @@
 
 #include "actors/control_port.hpp"
 #include "actors/control_state.hpp"
+#include "actors/replica_counts.hpp"
 #include "actors/worker_host.hpp"
 #include "registry/names_state.hpp"
 #include "registry/store.hpp"
@@ -30,7 +31,8 @@ class head {
     worker_host* host = nullptr;       ///< this machine's node; null: nodes join over the mesh
     control_port* port = nullptr;
     head_services* services = nullptr;
-    bool mesh = false;  ///< load CAF's network part; `open_mesh` then opens a port
+    replica_counts* counts = nullptr;  ///< null: replica counts are forgotten with this process
+    bool mesh = false;                 ///< load CAF's network part; `open_mesh` then opens a port
   };
 
   /// Reads the change log and spawns everything; what tags point to starts. Errors: the store's (bad_log).

@@ -10,6 +10,7 @@ struct name_data {
   std::optional<name_state> state;
   asking asks;
   cluster_api cluster;
+  replica_counts* counts = nullptr;
   std::string title;
   std::map<std::uint32_t, service_api> services;
   std::map<std::uint64_t, caf::strong_actor_ptr> sinks;  ///< whom a follower's routes go to
@@ -136,6 +137,16 @@ caf::result<reply<verbs::route>> bind(self_pointer self,
   return promise;
 }
 
+/// From now on, over restarts too, the version has so many replicas while it lives.
+void scale(self_pointer self,
+           const performer& perform,
+           std::uint32_t version,
+           std::uint32_t replicas) {
+  auto& data = self->state;
+  if (data.counts != nullptr) static_cast<void>(data.counts->set(data.title, version, replicas));
+  perform.all(data.state->scale(version, replicas));
+}
+
 caf::result<reply<prepared>> get_ready(self_pointer self,
                                        const performer& perform,
                                        const prepare& what) {
@@ -144,7 +155,7 @@ caf::result<reply<prepared>> get_ready(self_pointer self,
     if (data.state->version(version) == nullptr)
       return reply<prepared>(fail(kind::missing, "no_such_version",
                                   fmt::format("'{}' has no version {}", data.title, version)));
-    if (what.replicas > 0) perform.all(data.state->scale(version, what.replicas));
+    if (what.replicas > 0) scale(self, perform, version, what.replicas);
   }
   auto promise = self->make_response_promise<reply<prepared>>();
   auto tags = what.tags;
@@ -194,15 +205,21 @@ name_api::behavior_type name(self_pointer self,
                              cluster_api cluster,
                              std::string what,
                              std::vector<version_info> versions,
-                             std::vector<tag_flip> tags) {
+                             std::vector<tag_flip> tags,
+                             replica_counts* counts) {
   auto& data = self->state;
   data.state.emplace(what);
   data.cluster = std::move(cluster);
   data.title = std::move(what);
+  data.counts = counts;
   self->set_down_handler([self](caf::down_msg& gone) { self->state.asks.down(gone.source); });
   performer perform{self};
-  for (auto& one : versions)
+  for (auto& one : versions) {
+    auto number = one.number;
     perform.all(data.state->published(std::move(one)));
+    if (counts != nullptr)
+      perform.all(data.state->scale(number, counts->wanted(data.title, number)));
+  }
   if (!tags.empty()) perform.all(data.state->flipped(++data.last_flip, tags));
   return {
       [self, perform](version_atom, const version_info& version) {
@@ -235,7 +252,7 @@ name_api::behavior_type name(self_pointer self,
         if (self->state.state->version(version) == nullptr)
           return done{fail(kind::missing, "no_such_version",
                            fmt::format("'{}' has no version {}", self->state.title, version))};
-        perform.all(self->state.state->scale(version, replicas));
+        scale(self, perform, version, replicas);
         return done{};
       },
       [self](stop_atom) {
@@ -252,9 +269,10 @@ name_api spawn_name(caf::actor_system& system,
                     cluster_api cluster,
                     std::string what,
                     std::vector<version_info> versions,
-                    std::vector<tag_flip> tags) {
+                    std::vector<tag_flip> tags,
+                    replica_counts* counts) {
   return system.spawn(name, std::move(cluster), std::move(what), std::move(versions),
-                      std::move(tags));
+                      std::move(tags), counts);
 }
 
 }  // namespace berth::actors

@@ -115,7 +115,7 @@ node_api::behavior_type node(self_pointer self, cluster_api cluster, worker_host
   });
   performer perform{self};
   return {
-      [self, perform](start_atom, const replica_order& order) -> done {
+      [self](start_atom, const replica_order& order) -> done {
         std::optional<error_info> refused;
         performer starting{self, &refused};
         starting.all(self->state.state.order(order, clock::now()));

@@ -14,6 +14,7 @@ using registry::change_op;
 struct registry_data {
   std::unique_ptr<registry::names_state> names;
   registry::store* store = nullptr;
+  replica_counts* counts = nullptr;
   asking asks;
   cluster_api cluster;
   std::map<std::uint64_t, caf::typed_response_promise<reply<registry::outcome>>> asked;
@@ -73,7 +74,7 @@ name_api open_name(self_pointer self, const registry::name_record& record) {
   for (const auto& [tag, where] : record.tags)
     tags.push_back({tag, where.revision, parts_of(where.split), where.layout.to_string()});
   auto made = spawn_name(self->home_system(), data.cluster, record.name, std::move(versions),
-                         std::move(tags));
+                         std::move(tags), data.counts);
   data.open.emplace(record.name, made);
   return made;
 }
@@ -234,10 +235,12 @@ registry_api::behavior_type registry_behavior(
     self_pointer self,
     cluster_api cluster,
     std::shared_ptr<std::unique_ptr<registry::names_state>> names,
-    registry::store* store) {
+    registry::store* store,
+    replica_counts* counts) {
   auto& data = self->state;
   data.names = std::move(*names);
   data.store = store;
+  data.counts = counts;
   data.cluster = std::move(cluster);
   self->set_down_handler([self](caf::down_msg& what) { self->state.asks.down(what.source); });
   // What a tag points to lives: the cluster starts it with itself.
@@ -300,10 +303,11 @@ registry_api::behavior_type registry_behavior(
 registry_api spawn_registry(caf::actor_system& system,
                             cluster_api cluster,
                             std::unique_ptr<registry::names_state> names,
-                            registry::store& store) {
+                            registry::store& store,
+                            replica_counts* counts) {
   // Arguments of a spawn are copied; the state machine itself is not copyable.
   auto carried = std::make_shared<std::unique_ptr<registry::names_state>>(std::move(names));
-  return system.spawn(registry_behavior, std::move(cluster), std::move(carried), &store);
+  return system.spawn(registry_behavior, std::move(cluster), std::move(carried), &store, counts);
 }
 
 }  // namespace berth::actors

@@ -29,7 +29,8 @@ void release(bucket_owners& owners, const std::vector<part>& parts) {
   std::uint32_t newest = held.rbegin()->first;
   for (const auto& one : parts)
     newest = std::max(newest, one.version);
-  for (auto [version, count] : held) {
+  for (const auto& [who, count] : held) {
+    const auto version = who;  // a binding cannot be captured
     auto keep = weight_of(parts, version);
     auto give = [&, left = count > keep ? count - keep : 0](std::uint32_t& owner) mutable {
       if (left == 0 || owner != version) return;

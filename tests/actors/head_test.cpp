@@ -114,12 +114,13 @@ WORD(publish)
 WORD(tag)
 
 WORD(rollback)
-WORD(yank) WORD(history) WORD(at) WORD(watch) WORD(ls) WORD(describe) WORD(status) WORD(ps)
-    WORD(stats) WORD(logs) WORD(restart) WORD(scale) WORD(down) WORD(blobs_missing) WORD(upload)
-        WORD(fate)
+
+WORD(yank)
+WORD(history) WORD(at) WORD(watch) WORD(ls) WORD(describe) WORD(status) WORD(ps) WORD(stats)
+    WORD(logs) WORD(restart) WORD(scale) WORD(down) WORD(blobs_missing) WORD(upload) WORD(fate)
 #undef WORD
 
-            signature sample(const std::vector<std::string>& params) {
+        signature sample(const std::vector<std::string>& params) {
   signature s;
   for (const auto& name : params)
     s.params.push_back({name, shape_of<int>(), flow::single});
@@ -133,6 +134,7 @@ struct cluster_here {
   fake_host host;
   recording_port port;
   head_services services;
+  std::optional<replica_counts> counts;
   std::unique_ptr<registry::store> names;
   std::unique_ptr<store::blob_store> blobs;
   std::unique_ptr<head> all;
@@ -155,6 +157,8 @@ struct cluster_here {
     options.host = mesh ? nullptr : &host;
     options.port = &port;
     options.services = &services;
+    counts.emplace(where.path / "replicas");
+    options.counts = &*counts;
     options.mesh = mesh;
     auto started = head::start(options);
     EXPECT_TRUE(started) << started.error().to_string();
@@ -436,12 +440,14 @@ TEST(head, what_tags_point_to_is_started_again_with_the_cluster) {
   cluster_here c;
   ASSERT_TRUE(c.ship(1, "prod"));
   ASSERT_TRUE(c.ship(2));
+  ASSERT_TRUE(c.ask<verbs::done>(verbs::scale{"a/b", 2, 3}));
   c.all.reset();
   c.names.reset();
   for (const auto& [id, one] : c.host.table())
     c.host.end(id);
   c.start();
-  EXPECT_TRUE(c.host.until([](const auto& all) { return all.size() == 2; })) << "prod and latest";
+  EXPECT_TRUE(c.host.until([](const auto& all) { return all.size() == 4; }))
+      << "prod and three of latest";
   EXPECT_EQ(c.ask<verbs::route>(verbs::resolve{"a/b@prod"})->versions.at(0).version, 1u);
 }
 

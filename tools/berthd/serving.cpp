@@ -130,6 +130,8 @@ class serving {
     options.host = host_.get();
     options.port = &port_;
     options.services = &services_;
+    counts_.emplace(how_.state / "replicas");
+    options.counts = &*counts_;
     auto head = actors::head::start(options);
     if (!head) return std::move(head).error();
     head_ = *std::move(head);
@@ -204,6 +206,7 @@ class serving {
   std::unique_ptr<actors::process_host> host_;
   std::unique_ptr<process::supervisor_client> supervisor_;
   actors::head_services services_;
+  std::optional<actors::replica_counts> counts_;
   actors::link_port port_;
   std::unique_ptr<net::server> server_;
   std::string socket_;
