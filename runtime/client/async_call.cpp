@@ -12,6 +12,15 @@
 namespace berth::detail {
 namespace {
 
+thread_local bool reading_a_link = false;
+
+/// While a link's reader runs our listener.
+struct reading_scope {
+  reading_scope() noexcept { reading_a_link = true; }
+
+  ~reading_scope() { reading_a_link = false; }
+};
+
 class async_pool;
 
 /// A call under way by itself. Its own reference keeps it alive until it is done.
@@ -135,14 +144,18 @@ class async_pool {
 };
 
 void async_call_core::destroy() noexcept {
-  async_pool::of_process().give_back(this);
+  // What it holds may be the last reference to the very link whose reader calls here: let go of it elsewhere.
+  if (!reading_a_link) return async_pool::of_process().give_back(this);
+  client::callbacks::of_process().post(
+      [](void* self) { async_pool::of_process().give_back(static_cast<async_call_core*>(self)); },
+      this);
 }
 
 void async_call_core::forget() {
+  over_ = {};  // before the session that drives its link
   to_.reset();
   externals_.clear();
   received_.clear();
-  over_ = {};
   more_slots_.clear();
   slot_ = nullptr;
   early_.reset();
@@ -210,6 +223,7 @@ bool async_call_core::send_over(net::pending& slot) {
 }
 
 void async_call_core::on_done(net::pending& slot) noexcept {
+  const reading_scope here;
   {
     const std::lock_guard lock(mutex_);
     slot_ = nullptr;

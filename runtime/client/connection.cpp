@@ -51,7 +51,7 @@ result<connection> open(client::found_cluster where,
   auto driver = net::driver::start();
   if (!driver) return std::move(driver).error();
   std::shared_ptr<net::driver> drives = *std::move(driver);
-  auto head = std::make_shared<client::head_link>(where.head, own_name(), *drives);
+  auto head = std::make_shared<client::head_link>(where.head, own_name(), drives);
   auto known = head->ask<client::verbs::cluster_status>(client::verbs::status{});
   if (!known) return std::move(known).error();
   auto identity = how.identity;

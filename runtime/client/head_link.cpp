@@ -65,10 +65,15 @@ class open_request final : public head_link::subscription,
                            public inbox,
                            public std::enable_shared_from_this<open_request> {
  public:
-  open_request(std::shared_ptr<net::link> over,
+  open_request(std::shared_ptr<net::driver> drives,
+               std::shared_ptr<net::link> over,
                std::function<void(const value&)> each,
                std::function<void(const error_info&)> lost)
-      : over_(std::move(over)), each_(std::move(each)), lost_(std::move(lost)), slot_(this) {}
+      : drives_(std::move(drives)),
+        over_(std::move(over)),
+        each_(std::move(each)),
+        lost_(std::move(lost)),
+        slot_(this) {}
 
   result<void> start(std::string_view verb, const value& args) {
     self_ = shared_from_this();  // the slot is under way: it must not move or end
@@ -121,6 +126,7 @@ class open_request final : public head_link::subscription,
     self_.reset();
   }
 
+  const std::shared_ptr<net::driver> drives_;
   const std::shared_ptr<net::link> over_;
   const std::function<void(const value&)> each_;
   const std::function<void(const error_info&)> lost_;
@@ -144,8 +150,8 @@ class held_request final : public head_link::subscription {
 
 }  // namespace
 
-head_link::head_link(net::address where, std::string program, net::driver& drives)
-    : where_(std::move(where)), program_(std::move(program)), driver_(drives) {}
+head_link::head_link(net::address where, std::string program, std::shared_ptr<net::driver> drives)
+    : where_(std::move(where)), program_(std::move(program)), driver_(std::move(drives)) {}
 
 head_link::~head_link() {
   close();
@@ -165,7 +171,7 @@ result<std::shared_ptr<net::link>> head_link::opened() {
   if (link_ && !link_->closed()) return link_;
   net::connect_options how;
   how.program = program_;
-  how.calling.drives = &driver_;
+  how.calling.drives = driver_.get();
   auto made = net::connect(where_, net::target::control(), how);
   if (!made)
     return std::move(made).error().at("while connecting to the cluster at "
@@ -220,7 +226,8 @@ result<std::unique_ptr<head_link::subscription>> head_link::follow(
     std::function<void(const error_info&)> lost) {
   auto over = opened();
   if (!over) return std::move(over).error();
-  auto made = std::make_shared<open_request>(*std::move(over), std::move(each), std::move(lost));
+  auto made =
+      std::make_shared<open_request>(driver_, *std::move(over), std::move(each), std::move(lost));
   if (auto sent = made->start(verb, args); !sent) return std::move(sent).error();
   return std::unique_ptr<subscription>(std::make_unique<held_request>(std::move(made)));
 }

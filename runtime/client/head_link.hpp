@@ -14,14 +14,22 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace berth::client {
 
 /// A resource. Connects on first use, and again when the connection is gone. Threads: any.
 class head_link {
  public:
-  /// `drives` must outlive it.
-  head_link(net::address where, std::string program, net::driver& drives);
+  /// `drives` reads the link while nobody waits on it.
+  head_link(net::address where, std::string program, std::shared_ptr<net::driver> drives);
+
+  /// For a driver that outlives everything made from this.
+  head_link(net::address where, std::string program, net::driver& drives)
+      : head_link(std::move(where),
+                  std::move(program),
+                  std::shared_ptr<net::driver>(std::shared_ptr<void>(), &drives)) {}
+
   ~head_link();
   head_link(const head_link&) = delete;
   head_link& operator=(const head_link&) = delete;
@@ -67,7 +75,7 @@ class head_link {
 
   const net::address where_;
   const std::string program_;
-  net::driver& driver_;
+  const std::shared_ptr<net::driver> driver_;  // before the link: links end before their driver
   std::mutex mutex_;
   std::shared_ptr<net::link> link_;
 };

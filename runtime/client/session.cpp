@@ -28,14 +28,15 @@ void print_line(std::string_view text, bool stderr_line) noexcept {
 result<std::shared_ptr<peer>> peer::connect(const net::address& where,
                                             const std::string& target,
                                             const std::string& program,
-                                            net::driver& drives) {
+                                            std::shared_ptr<net::driver> drives) {
   std::shared_ptr<peer> made(new peer(target));
   net::connect_options how;
   how.program = program;
-  how.calling.drives = &drives;
+  how.calling.drives = drives.get();
   how.calling.events = made.get();
   auto link = net::connect(where, net::target{target}, how);
   if (!link) return std::move(link).error().at("while connecting to " + target);
+  made->driver_ = std::move(drives);
   made->link_ = *std::move(link);
   return made;
 }
@@ -94,7 +95,7 @@ result<std::shared_ptr<peer>> session::peer_for(const std::string& target) {
   const std::lock_guard lock(mutex_);
   auto& known = peers_[target];
   if (known && !known->closed()) return known;
-  auto made = peer::connect(directory_->address(), target, program_, *driver_);
+  auto made = peer::connect(directory_->address(), target, program_, driver_);
   if (!made) {
     peers_.erase(target);
     return std::move(made).error();

@@ -27,7 +27,7 @@ class peer final : private net::link_events {
   static result<std::shared_ptr<peer>> connect(const net::address& where,
                                                const std::string& target,
                                                const std::string& program,
-                                               net::driver& drives);
+                                               std::shared_ptr<net::driver> drives);
 
   [[nodiscard]] net::link& link() noexcept { return *link_; }
 
@@ -44,6 +44,7 @@ class peer final : private net::link_events {
   void on_stray(net::link& which, net::message& what) noexcept override;
 
   const std::string target_;
+  std::shared_ptr<net::driver> driver_;  // before the link: links end before their driver
   std::unique_ptr<net::link> link_;
   std::mutex mutex_;
   std::map<std::string, net::bind_reply> agreed_;  // by encoded request

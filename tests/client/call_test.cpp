@@ -215,6 +215,10 @@ TEST(call, a_queued_call_whose_deadline_passes_does_not_start) {
   const auto queued = f.within(20ms).try_(2);
   ASSERT_FALSE(queued.has_value());
   EXPECT_EQ(queued.error().kind, kind::timed_out);
+  const auto end = std::chrono::steady_clock::now() + 5s;
+  while (served.calls->busy() > 1 && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  ASSERT_EQ(served.calls->busy(), 1u) << "the expired call still waits";
   may_leave.release();
   EXPECT_EQ(first.get(), 1);
   EXPECT_FALSE(entered.try_acquire_for(50ms)) << "the expired call was started";
