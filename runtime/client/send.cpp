@@ -16,12 +16,14 @@ result<client::verbs::published> publish(const detail::connection_core& core,
                                          const std::string& name,
                                          const std::string& manifest,
                                          const std::string& tag,
-                                         std::string_view why) {
+                                         std::string_view why,
+                                         std::uint32_t replicas) {
   client::verbs::publish what;
   what.name = name;
   what.manifest = manifest;
   what.tag = tag;
   what.why = why;
+  what.replicas = replicas;
   return core.head->ask<client::verbs::published>(what, publish_wait);
 }
 
@@ -32,7 +34,7 @@ result<detail::sent_version> send(const detail::connection_core& core, const voi
     return std::move(sent).error();
   const auto name = "sent/" + image->manifest.build_id.substr(0, 16) + "/"
                     + std::to_string(*image->manifest.offset);
-  auto known = publish(core, name, image->text, {}, "sent by a running program");
+  auto known = publish(core, name, image->text, {}, "sent by a running program", 1);
   if (!known) return std::move(known).error();
   return detail::sent_version{name, known->version, std::move(image->text)};
 }
@@ -56,11 +58,12 @@ sent_version send_function(const connection& over, const void* thunk) {
 published_version publish_sent(const connection& over,
                                const sent_version& what,
                                std::string_view ref,
-                               std::string_view why) {
+                               std::string_view why,
+                               std::uint32_t replicas) {
   const auto at = std::min(ref.find('@'), ref.size());
   const std::string name(ref.substr(0, at));
   const std::string tag(at == ref.size() ? std::string_view() : ref.substr(at + 1));
-  const auto known = publish(*over.core(), name, what.manifest, tag, why).value();
+  const auto known = publish(*over.core(), name, what.manifest, tag, why, replicas).value();
   return {known.name, known.version, known.existed};
 }
 

@@ -28,6 +28,9 @@ namespace {
 // A worker whose supervisor or node has gone lets running calls finish this long.
 constexpr auto orphan_drain = std::chrono::milliseconds(1000);
 
+// Read by this process's own connections (runtime/client/connection.cpp).
+constexpr const char* version_variable = "BERTH_VERSION_NAME";
+
 /// What the node handed over when it started this process.
 struct inheritance {
   base::unique_fd control;
@@ -171,6 +174,7 @@ class becoming {
     if (!placed) return placed;
     made.serves.name = order->name;
     made.serves.version = order->version;
+    ::setenv(version_variable, made.serves.label().c_str(), 1);  // so that callees know who calls
     auto version = module::host(*what, blobs.lookup());
     if (!version) return std::move(version).error().at("while loading " + made.serves.label());
     made.version = *std::move(version);

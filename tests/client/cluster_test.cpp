@@ -8,11 +8,13 @@
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <iostream>
+#include <map>
 #include <mutex>
 #include <signal.h>
 #include <string>
 #include <sys/wait.h>
 #include <thread>
+#include <tuple>
 #include <unistd.h>
 #include <vector>
 
@@ -54,6 +56,15 @@ int wait_ms(int ms) {
   while (std::chrono::steady_clock::now() < end && !here().stop_requested())
     std::this_thread::yield();
   return ms;
+}
+
+std::string who_calls() {
+  return std::string(here().caller.version);
+}
+
+std::string ask_who_calls(const std::string& ref) {
+  static const auto mine = connect();
+  return mine.function<&who_calls>(ref)();
 }
 
 /// One cluster for all tests: starting one costs a tenth of a second.
@@ -229,6 +240,23 @@ TEST(cluster, a_deadline_ends_the_wait) {
   EXPECT_EQ(r.error().kind, kind::timed_out);
   EXPECT_LT(std::chrono::steady_clock::now() - begun, 2s);
   EXPECT_EQ(f(1), 1) << "the worker is free again: the function saw its stop flag";
+}
+
+TEST(cluster, a_worker_calls_on_by_name_and_is_known_by_its_version) {
+  local().send<&who_calls>().publish("tests/who@prod", "for a test");
+  const auto asks = local().send<&ask_who_calls>().publish("tests/asks@prod", "for a test");
+  const auto f = rt().function<&ask_who_calls>("tests/asks@prod");
+  EXPECT_EQ(f("tests/who@prod"), "tests/asks@" + std::to_string(asks.version));
+}
+
+TEST(cluster, several_replicas_share_the_items_of_a_map) {
+  local().send<&worker_pid>().publish("tests/pids@prod", "for a test", 2);
+  const auto f = rt().function<&worker_pid>("tests/pids@prod");
+  std::vector<std::tuple<>> items(64);
+  std::map<int, int> by_pid;
+  for (auto& one : f.with({.in_flight = 16, .ordered = false}).map(items))
+    ++by_pid[one.value()];
+  EXPECT_EQ(by_pid.size(), 2u);
 }
 
 TEST(cluster, is_temporary_and_says_so) {

@@ -96,6 +96,7 @@ class serving {
     options.worker_program = base::program_folder(base::process_environment()) / "berth-worker";
     options.work_folder = how_.runtime / "work";
     options.environment = worker_environment();
+    process::set_variable(options.environment, "BERTH_HEAD", how_.runtime.string());
     options.blobs = blobs_.get();
     host_ = std::make_unique<actors::process_host>(std::move(options));
     auto client = process::supervisor_client::attach_inherited(

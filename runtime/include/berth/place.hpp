@@ -10,6 +10,7 @@
 #include <berth/error.hpp>
 #include <berth/function.hpp>
 #include <berth/module.hpp>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -31,7 +32,8 @@ struct sent_version {
 BERTH_API published_version publish_sent(const connection& over,
                                          const sent_version& what,
                                          std::string_view ref,
-                                         std::string_view why);
+                                         std::string_view why,
+                                         std::uint32_t replicas);
 
 /// The plain function type of a function pointer or of a captureless lambda.
 template <class F>
@@ -58,9 +60,12 @@ class sent : public function<F> {
   sent(function<F> calls, connection over, detail::sent_version what)
       : function<F>(std::move(calls)), over_(std::move(over)), what_(std::move(what)) {}
 
-  /// Publishes what was sent as a version of "name" and moves "@tag" to it. Throws `berth::error`.
-  published_version publish(std::string_view ref, std::string_view why) const {
-    return detail::publish_sent(over_, what_, ref, why);
+  /// Publishes what was sent as a version of "name", starts `replicas` workers of it and moves "@tag" to it. Throws
+  /// `berth::error`.
+  published_version publish(std::string_view ref,
+                            std::string_view why,
+                            std::uint32_t replicas = 1) const {
+    return detail::publish_sent(over_, what_, ref, why, replicas);
   }
 
  private:
