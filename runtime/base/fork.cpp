@@ -1,23 +1,22 @@
 #include "runtime/base/fork.hpp"
 
-#include <atomic>
 #include <pthread.h>
 
 namespace berth::base {
+
+std::atomic<std::uint32_t> detail::fork_count{0};
+
 namespace {
 
-std::atomic<std::uint32_t> generation{0};
-
 void count_child() {
-  generation.fetch_add(1, std::memory_order_relaxed);
+  detail::fork_count.fetch_add(1, std::memory_order_relaxed);
 }
 
 }  // namespace
 
-std::uint32_t fork_generation() noexcept {
+void watch_forks() noexcept {
   static const int registered = ::pthread_atfork(nullptr, nullptr, count_child);
   static_cast<void>(registered);
-  return generation.load(std::memory_order_relaxed);
 }
 
 }  // namespace berth::base

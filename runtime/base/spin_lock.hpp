@@ -5,10 +5,14 @@
 #include "runtime/base/futex.hpp"
 
 #include <atomic>
+#include <chrono>
+#include <cstdint>
 
 namespace berth::base {
 
-/// Spins a little, then sleeps: the holder may have been descheduled. Satisfies BasicLockable.
+/// Spins a little, then sleeps: the holder may have been descheduled. Satisfies BasicLockable. Unlocking is a plain
+/// store (an exchange would cost as much as the section); so a sleeper may miss its wake-up, and looks again after a
+/// millisecond at most.
 class spin_lock {
  public:
   void lock() noexcept {
@@ -23,7 +27,8 @@ class spin_lock {
   }
 
   void unlock() noexcept {
-    if (word_.exchange(0, std::memory_order_release) == 2) futex_wake(word_, 1);
+    word_.store(0, std::memory_order_release);
+    if (sleepers_.load(std::memory_order_relaxed) != 0) futex_wake(word_, 1);
   }
 
  private:
@@ -32,11 +37,14 @@ class spin_lock {
       relax();
       if (word_.load(std::memory_order_relaxed) == 0 && try_lock()) return;
     }
-    while (word_.exchange(2, std::memory_order_acquire) != 0)
-      futex_wait(word_, 2, never);
+    sleepers_.fetch_add(1, std::memory_order_seq_cst);
+    while (!try_lock())
+      futex_wait(word_, 1, after(std::chrono::milliseconds(1)));
+    sleepers_.fetch_sub(1, std::memory_order_relaxed);
   }
 
-  std::atomic<std::uint32_t> word_{0};  // 0 free, 1 held, 2 held and somebody sleeps
+  std::atomic<std::uint32_t> word_{0};  // 0 free, 1 held
+  std::atomic<std::uint32_t> sleepers_{0};
 };
 
 }  // namespace berth::base

@@ -42,7 +42,7 @@ class call_table {
     taken_.store(taken + 1, std::memory_order_relaxed);
     auto& at = places_[index];
     const std::uint64_t id = (++sequence_ << index_bits) | index;
-    at.slot.store(&slot, std::memory_order_relaxed);  // published with the frame
+    at.slot.store(&slot, std::memory_order_release);
     at.id.store(id, std::memory_order_relaxed);
     return id;
   }

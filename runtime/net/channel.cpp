@@ -310,7 +310,7 @@ void channel::sleep(base::time_point deadline) {
   const auto now = base::steady::now();
   const auto until = std::min(deadline, now + seat_belt);
   const timespec limit = timespec_of(until - now);
-  const short events = lane_->wants_writable() ? POLLIN | POLLOUT : POLLIN;
+  const short events = waits_for_writable() ? POLLIN | POLLOUT : POLLIN;
   std::array<pollfd, 2> on{pollfd{lane_->bell(), POLLIN, 0}, pollfd{lane_->socket(), events, 0}};
   count_sleep();
   const int awake = ::ppoll(on.data(), on.size(), &limit, nullptr);

@@ -6,12 +6,14 @@
 // Sending is guarded by a spin lock; receiving belongs to one reader at a time, whoever that is.
 
 #include "runtime/base/clock.hpp"
+#include "runtime/base/fork.hpp"
 #include "runtime/base/spin_lock.hpp"
 #include "runtime/net/assembly.hpp"
 #include "runtime/net/lane.hpp"
 #include "runtime/net/link.hpp"
 #include "runtime/net/message.hpp"
 #include "runtime/net/outbox.hpp"
+#include "runtime/net/ring.hpp"
 #include "runtime/net/segments.hpp"
 #include "runtime/net/statistics.hpp"
 
@@ -85,6 +87,11 @@ class channel final : public std::enable_shared_from_this<channel> {
     return backlog_.load(std::memory_order_relaxed);
   }
 
+  /// A sleeper must wait for the socket to become writable, too.
+  [[nodiscard]] bool waits_for_writable() const noexcept {
+    return has_backlog() && lane_->tells_room_by_socket();
+  }
+
   [[nodiscard]] bool has_room(std::size_t body) noexcept;
 
   [[nodiscard]] std::size_t body_bytes_direct() const noexcept { return direct_max_; }
@@ -98,13 +105,18 @@ class channel final : public std::enable_shared_from_this<channel> {
     if (!yes) flush_slowly();
   }
 
+  /// The reader knows that more frames are there: answers to this one may wait for theirs.
+  void expect_more(bool yes) noexcept { batches_allowed_.store(yes, std::memory_order_relaxed); }
+
   [[nodiscard]] base::spin_lock& send_lock() noexcept { return lock_; }
 
   /// This process is a fork of the one the channel belongs to.
-  [[nodiscard]] bool forked() const noexcept;
+  [[nodiscard]] bool forked() const noexcept { return fork_generation_ != base::fork_generation(); }
 
   // --- receiving, by the reader
-  [[nodiscard]] bool ready() noexcept { return lane_->ready(); }
+  [[nodiscard]] bool ready() noexcept {
+    return ring_in_ != nullptr ? ring_in_->ready() : lane_->ready();
+  }
 
   /// The end of file was seen; what was sent before may still be there.
   [[nodiscard]] bool hung_up() const noexcept { return hung_up_; }
@@ -147,7 +159,7 @@ class channel final : public std::enable_shared_from_this<channel> {
   template <class Stop>
   void doze(base::time_point deadline, Stop&& stop) {
     const bool moved = arm();
-    if (!moved && !lane_->ready() && !stop()) sleep(deadline);
+    if (!moved && !ready() && !stop()) sleep(deadline);
     slept();
   }
 
@@ -230,6 +242,8 @@ class channel final : public std::enable_shared_from_this<channel> {
   tally segments_out_;
   // Read by all.
   alignas(64) const std::unique_ptr<lane> lane_;
+  ring_consumer* const
+      ring_in_;  // the lane's, looked at without a virtual call; null on socket lanes
   const std::size_t direct_max_;
   const limits bounds_;
   const std::uint32_t fork_generation_;

@@ -87,14 +87,13 @@ void reservation::set_call(std::uint64_t id) noexcept {
 
 channel::channel(std::unique_ptr<lane> over, limits bounds)
     : lane_(std::move(over)),
+      ring_in_(lane_->inbound_ring()),
       direct_max_(lane_->frame_max() - sizeof(frame_header)),
       bounds_(bounds),
       fork_generation_(base::fork_generation()),
       assembly_({}),
-      borrowed_(bounds.segment_bytes_max) {}
-
-bool channel::forked() const noexcept {
-  return fork_generation_ != base::fork_generation();
+      borrowed_(bounds.segment_bytes_max) {
+  base::watch_forks();
 }
 
 channel::~channel() {

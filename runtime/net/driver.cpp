@@ -286,7 +286,9 @@ result<std::unique_ptr<driver>> driver::start() {
 }
 
 driver::driver(std::unique_ptr<state> self)
-    : self_(std::move(self)), fork_generation_(base::fork_generation()) {}
+    : self_(std::move(self)), fork_generation_(base::fork_generation()) {
+  base::watch_forks();
+}
 
 driver::~driver() {
   // After fork() the threads are the parent's.

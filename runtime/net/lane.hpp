@@ -16,6 +16,8 @@
 
 namespace berth::net {
 
+class ring_consumer;
+
 /// What a look at the lane found.
 enum class look : std::uint8_t {
   nothing,
@@ -52,6 +54,10 @@ class lane {
   // --- receiving
   /// Whether `peek` would find something. Cheap; socket lanes may ask the kernel.
   virtual bool ready() noexcept = 0;
+
+  /// The ring behind `ready`, for callers that look often; null on other lanes.
+  [[nodiscard]] virtual ring_consumer* inbound_ring() noexcept { return nullptr; }
+
   /// The next frame's header (a copy) and where its body lies (memory the peer may still write: copy it once).
   virtual look peek(frame_header& header, const std::byte*& body) noexcept = 0;
   /// Done with the frame that `peek` found.
@@ -72,8 +78,8 @@ class lane {
   /// Descriptor that becomes readable when the peer woke us; the socket itself on socket lanes.
   [[nodiscard]] virtual int bell() const noexcept = 0;
   [[nodiscard]] virtual int socket() const noexcept = 0;
-  /// Whether a sleeper must also wait for the socket to become writable.
-  [[nodiscard]] virtual bool wants_writable() const noexcept = 0;
+  /// Room is told by the socket becoming writable (else by the bell): with a backlog a sleeper waits for that too.
+  [[nodiscard]] virtual bool tells_room_by_socket() const noexcept = 0;
   /// After waking: takes the ring off the bell.
   virtual void quiet_bell() noexcept = 0;
   /// Wakes our own sleeper.

@@ -102,6 +102,7 @@ void link::state::drive(base::time_point deadline, Until&& until) {
       if (starving.load(std::memory_order_seq_cst) != 0) poke_starving();
       return until() || through->ended();
     });
+    through->over().tell_cpu();
     if (passed(deadline)) return;
   }
 }

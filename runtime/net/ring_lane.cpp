@@ -54,7 +54,7 @@ class ring_lane final : public lane {
   void publish() noexcept override {
     rang_ = out_.publish();
     if (!rang_) return;
-    ++bells_;
+    bells_.store(bells_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
     ring_bell(their_bell_.get());
   }
 
@@ -79,6 +79,8 @@ class ring_lane final : public lane {
   }
 
   bool ready() noexcept override { return in_.ready(); }
+
+  [[nodiscard]] ring_consumer* inbound_ring() noexcept override { return &in_; }
 
   look peek(frame_header& header, const std::byte*& body) noexcept override {
     switch (in_.peek(header, body)) {
@@ -136,7 +138,7 @@ class ring_lane final : public lane {
 
   [[nodiscard]] int socket() const noexcept override { return socket_.get(); }
 
-  [[nodiscard]] bool wants_writable() const noexcept override { return false; }
+  [[nodiscard]] bool tells_room_by_socket() const noexcept override { return false; }
 
   void quiet_bell() noexcept override {
     std::uint64_t count;
@@ -170,7 +172,9 @@ class ring_lane final : public lane {
 
   void hang_up() noexcept override { ::shutdown(socket_.get(), SHUT_RDWR); }
 
-  [[nodiscard]] std::uint64_t bells_rung() const noexcept override { return bells_; }
+  [[nodiscard]] std::uint64_t bells_rung() const noexcept override {
+    return bells_.load(std::memory_order_relaxed);
+  }
 
  private:
   look broken(const char* how) noexcept {
@@ -184,7 +188,7 @@ class ring_lane final : public lane {
   std::size_t frame_max_;
   bool rang_ = false;
   bool hung_up_ = false;
-  std::uint64_t bells_ = 0;
+  std::atomic<std::uint64_t> bells_{0};
   const char* broken_ = "";
   std::array<std::byte, sizeof(frame_header)> aside_{};
   std::size_t aside_bytes_ = 0;

@@ -266,7 +266,9 @@ result<std::unique_ptr<server>> server::start(handler& does, options how) {
 }
 
 server::server(std::unique_ptr<state> self)
-    : self_(std::move(self)), fork_generation_(base::fork_generation()) {}
+    : self_(std::move(self)), fork_generation_(base::fork_generation()) {
+  base::watch_forks();
+}
 
 server::~server() {
   if (fork_generation_ == base::fork_generation())

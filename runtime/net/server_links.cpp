@@ -44,14 +44,15 @@ server::state::kept server::state::serve(const link_ptr& from) {
   auto& link = *from;
   auto& through = *link.self_->through;
   last_active_ = &link;
-  auto begun = base::ticks();
-  link.self_->last_frame_ticks = begun;
+  link.self_->had_frames = true;
+  std::uint64_t begun = 0;
   arrival what;
   for (int frames = 0; frames < frames_per_link_max; ++frames) {
     const auto found = through.take(what);
     if (found != look::frame) break;
     if (frames != 0) {
       const auto now = base::ticks();
+      if (begun == 0) begun = now;
       if (now - begun > batch_us_max * us_) {
         through.flush();
         begun = now;
@@ -67,12 +68,15 @@ server::state::kept server::state::dispatch(served_link& from, arrival& what) {
   auto& through = *from.self_->through;
   if (what.whole) {
     const message whole = through.keep(what);
+    through.expect_more(through.ready());
     return hand_on(from, {whole.header, whole.body.bytes(), whole.externals});
   }
   auto& room = bodies_[poller_];
-  if (room.size() < what.header.size) room.resize(through.body_bytes_direct());
+  if (room.empty() || room.size() < what.header.size) room.resize(through.body_bytes_direct());
   std::memcpy(room.data(), what.raw, what.header.size);
   through.done(what);
+  // An answer that nothing follows is published at once, without another turn of the send lock.
+  through.expect_more(through.ready());
   return hand_on(from, {what.header, {room.data(), what.header.size}, {}});
 }
 
@@ -155,7 +159,6 @@ server::state::kept server::state::open_link(std::unique_ptr<lane> over, const p
   bounds.queue_bytes_max = how_.queue_bytes_max;
   bounds.segment_bytes_max = how_.segment_bytes_max;
   facts->through = std::make_shared<channel>(std::move(over), bounds);
-  facts->through->allow_batches(true);
   facts->peer = peer;
   facts->id = ++last_id_;
   facts->last_frame_ticks = base::ticks();
@@ -210,6 +213,7 @@ void server::state::choose_hot() {
   const auto now = base::ticks();
   hot_.clear();
   for (const auto& one : links_) {
+    if (std::exchange(one->self_->had_frames, false)) one->self_->last_frame_ticks = now;
     const bool ring = one->self_->through->over().name() == "ring";
     if ((few && ring) || now - one->self_->last_frame_ticks < hot_us * us_) hot_.push_back(one);
   }
@@ -217,7 +221,7 @@ void server::state::choose_hot() {
 
 void server::state::listen_for_room(served_link& which) {
   const auto& lane = which.self_->through->over();
-  const bool wants = lane.wants_writable();
+  const bool wants = which.self_->through->waits_for_writable();
   if (wants == std::exchange(which.self_->wants_writable, wants)) return;
   epoll_event how{};
   how.events = EPOLLIN | EPOLLRDHUP | (wants ? EPOLLOUT : 0U);

@@ -23,7 +23,9 @@ struct served_link::state {
   std::shared_ptr<channel> through;
   peer_facts peer;
   std::uint64_t id = 0;
-  std::uint64_t last_frame_ticks = 0;  // by the polling thread
+  // by the polling thread
+  std::uint64_t last_frame_ticks = 0;
+  bool had_frames = false;  // since the hot links were chosen
   bool wants_writable = false;
 };
 

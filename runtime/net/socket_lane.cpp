@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -49,7 +50,7 @@ class socket_lane final : public lane {
 
   void publish() noexcept override {
     write_out();
-    rang_ = std::exchange(slept_, false);
+    rang_ = slept_.exchange(false, std::memory_order_relaxed);
   }
 
   [[nodiscard]] bool unpublished() const noexcept override { return out_begin_ != out_end_; }
@@ -84,7 +85,7 @@ class socket_lane final : public lane {
   look peek_aside(frame_header& /*header*/) noexcept override { return look::nothing; }
 
   // --- sleeping
-  void arm(bool /*for_room*/) noexcept override { slept_ = true; }
+  void arm(bool /*for_room*/) noexcept override { slept_.store(true, std::memory_order_relaxed); }
 
   void disarm() noexcept override {}
 
@@ -92,7 +93,7 @@ class socket_lane final : public lane {
 
   [[nodiscard]] int socket() const noexcept override { return socket_.get(); }
 
-  [[nodiscard]] bool wants_writable() const noexcept override { return blocked_ || unpublished(); }
+  [[nodiscard]] bool tells_room_by_socket() const noexcept override { return true; }
 
   void quiet_bell() noexcept override {
     std::uint64_t count;
@@ -190,9 +191,8 @@ class socket_lane final : public lane {
   std::unique_ptr<std::byte[]> out_;
   std::size_t out_begin_ = 0;
   std::size_t out_end_ = 0;
-  bool blocked_ = false;  // the kernel took nothing more the last time
   bool rang_ = false;
-  bool slept_ = true;
+  std::atomic<bool> slept_{true};
   std::unique_ptr<std::byte[]> in_;
   std::size_t in_begin_ = 0;
   std::size_t in_end_ = 0;
@@ -206,15 +206,13 @@ class socket_lane final : public lane {
 };
 
 void socket_lane::write_out() noexcept {
-  blocked_ = false;
   while (out_begin_ != out_end_) {
     const auto sent = ::send(socket_.get(), out_at(out_begin_), out_end_ - out_begin_,
                              MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
     if (sent < 0) {
       // A dead socket swallows what is left; the reading half finds the end of file.
-      blocked_ = errno == EAGAIN || errno == ENOBUFS;
-      if (!blocked_) out_begin_ = out_end_;
+      if (errno != EAGAIN && errno != ENOBUFS) out_begin_ = out_end_;
       break;
     }
     out_begin_ += static_cast<std::size_t>(sent);
@@ -239,10 +237,7 @@ bool socket_lane::send_bulk(const frame_header& header, std::span<const std::byt
   do
     sent = ::sendmsg(socket_.get(), &what, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (sent < 0 && errno == EINTR);
-  if (sent < 0) {
-    blocked_ = errno == EAGAIN || errno == ENOBUFS;
-    return !blocked_;
-  }
+  if (sent < 0) return errno != EAGAIN && errno != ENOBUFS;
   auto left = static_cast<std::size_t>(sent);
   for (const auto& piece : pieces) {  // what the kernel did not take is kept
     const auto* at = static_cast<const std::byte*>(piece.iov_base);
