@@ -77,8 +77,14 @@ bool has_room(const inventory& nodes, const asked& of, node_id node) {
   const auto& row = nodes.row(node);
   if (row.cpu_milli < of.each.cpu_milli || row.memory_mib < of.each.memory_mib) return false;
   if (of.each.gpus == 0) return true;
-  if (row.devices < of.each.gpus || (nodes.kind(node).models & of.models) == 0) return false;
-  return std::popcount(usable_devices(nodes, of, node)) >= of.each.gpus;
+  const auto& kind = nodes.kind(node);
+  if (row.devices < of.each.gpus || (kind.models & of.models) == 0) return false;
+  if (of.each.gpu_milli == 1000) {
+    if (nodes.idle(node) < of.each.gpus) return false;
+    if (!kind.mixed && of.each.device_memory_mib == 0) return true;
+  }
+  const auto usable = usable_devices(nodes, of, node);
+  return of.each.gpus == 1 ? usable != 0 : std::popcount(usable) >= of.each.gpus;
 }
 
 bool feasible(const inventory& nodes, const asked& of, node_id node) {

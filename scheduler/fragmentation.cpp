@@ -9,8 +9,13 @@ namespace {
 /// Counts above this are halved together: the tables keep 32-bit weights.
 constexpr std::uint64_t weight_max = 100'000'000;
 
+/// The most frequent shapes come first; the rest of a workload with more is too rare to weigh. The published one has 35.
+constexpr std::size_t shapes_max = 512;
+
 std::vector<expected_demand> bounded(std::span<const expected_demand> target) {
-  std::vector<expected_demand> kept(target.begin(), target.end());
+  std::vector<expected_demand> kept(
+      target.begin(),
+      target.begin() + static_cast<std::ptrdiff_t>(std::min(target.size(), shapes_max)));
   const auto sum = [&] {
     std::uint64_t total = 0;
     for (const auto& one : kept)
@@ -47,8 +52,16 @@ fragmentation::tables fragmentation::build(const inventory& nodes,
   }
   tables made;
   made.cpu.assign(cpu.begin(), cpu.end());
+  while (!made.cpu.empty()
+         && made.cpu.back() >> made.cpu_shift >= static_cast<std::int32_t>(made.cpu_first.size()))
+    ++made.cpu_shift;
+  for (std::size_t bin = 0; bin < made.cpu_first.size(); ++bin) {
+    const auto from = static_cast<std::int64_t>(bin) << made.cpu_shift;
+    made.cpu_first[bin] = static_cast<std::uint16_t>(
+        std::upper_bound(made.cpu.begin(), made.cpu.end(), from) - made.cpu.begin());
+  }
   made.milli_classes = milli.size() + 1;
-  std::uint8_t cls = 0;
+  std::uint16_t cls = 0;
   for (std::size_t left = 0; left <= 1000; ++left) {
     if (milli.contains(static_cast<std::uint16_t>(left))) ++cls;
     made.milli_class[left] = cls;

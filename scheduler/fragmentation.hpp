@@ -13,6 +13,7 @@
 #include "scheduler/inventory.hpp"
 #include "scheduler/policy.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <span>
@@ -50,7 +51,10 @@ class fragmentation {
   /// The tables of one device model.
   struct tables {
     std::vector<std::int32_t> cpu;  ///< thresholds, ascending; class = how many are <= what is left
-    std::array<std::uint8_t, 1001> milli_class{};
+    /// Where the search for a processor class starts: classes below are surely reached. By cpu >> cpu_shift.
+    std::array<std::uint16_t, 512> cpu_first{};
+    int cpu_shift = 0;
+    std::array<std::uint16_t, 1001> milli_class{};
     std::size_t milli_classes = 0;
     std::vector<std::int32_t> fits;     ///< A[cpu class][milli class]
     std::vector<std::int64_t> too_few;  ///< B[cpu class][idle devices]
@@ -68,7 +72,9 @@ class fragmentation {
                                     std::size_t model);
 
   [[nodiscard]] static view at(const tables& in, std::int32_t cpu_milli) {
-    std::size_t cls = 0;
+    const auto bin =
+        std::min(static_cast<std::size_t>(cpu_milli >> in.cpu_shift), in.cpu_first.size() - 1);
+    std::size_t cls = in.cpu_first[bin];
     while (cls < in.cpu.size() && in.cpu[cls] <= cpu_milli)
       ++cls;
     return {in.fits.data() + cls * in.milli_classes, in.too_few.data() + cls * device_bound};
