@@ -25,7 +25,7 @@ int score_of(std::int64_t milli) {
   const auto steps =
       (milli >= 0 ? milli + milli_per_step / 2 : milli - milli_per_step / 2) / milli_per_step;
   if (steps < -40)
-    return static_cast<int>(std::min<std::int64_t>(score_max, 234 - 0 + (-40 - steps) / 32));
+    return static_cast<int>(std::min<std::int64_t>(score_max, 234 + (-40 - steps) / 32));
   if (steps < 130) return static_cast<int>(194 - steps);
   return static_cast<int>(std::max<std::int64_t>(1, 64 - (steps - 130) / 32));
 }

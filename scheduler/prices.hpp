@@ -81,7 +81,6 @@ class prices {
   std::uint64_t gpu_milli_ = 0;
   std::uint64_t gpu_cpu_milli_ = 0;  ///< processor asked for by GPU work
   std::uint64_t gpu_memory_mib_ = 0;
-  std::uint64_t gpu_milli_sized_ = 0;
 };
 
 }  // namespace berth::sched
