@@ -89,7 +89,9 @@ fs::path program_folder(const environment& env) {
   if (::dladdr(reinterpret_cast<const void*>(&program_folder), &image) != 0
       && image.dli_fname != nullptr) {
     std::error_code why;
-    const auto self = fs::canonical(image.dli_fname, why);
+    // Of the program itself the loader knows only what it was called by; a library's is a path.
+    const bool named = std::strchr(image.dli_fname, '/') == nullptr;
+    const auto self = fs::canonical(named ? "/proc/self/exe" : image.dli_fname, why);
     if (!why) {
       const auto beside = self.parent_path();
       if (fs::exists(beside / "berthd", why)) return beside;

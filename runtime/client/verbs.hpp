@@ -104,7 +104,8 @@ struct publish {
   std::uint32_t replicas = 1;
   bool force = false;  ///< flip although a bound caller would break
   std::string commit;  ///< of the user's repository, if known
-  std::string request_id;  ///< a retry with the same id gets the first outcome; empty: not retryable
+  std::string
+      request_id;  ///< a retry with the same id gets the first outcome; empty: not retryable
 };
 
 struct published {

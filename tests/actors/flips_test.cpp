@@ -1,10 +1,9 @@
 // Flips between two live versions under load, against real processes: no call fails, none starts on what left the tag.
 
-#include <berth/berth.hpp>
-#include <berth/testing.hpp>
-
 #include <algorithm>
 #include <atomic>
+#include <berth/berth.hpp>
+#include <berth/testing.hpp>
 #include <chrono>
 #include <cstdio>
 #include <gtest/gtest.h>
@@ -54,11 +53,14 @@ TEST(flips, a_hundred_under_load_fail_no_call_and_start_none_on_the_old_version)
     } catch (const berth::error& e) {
       problem = e.what();
     }
-    took.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begun).count());
+    took.push_back(
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begun)
+            .count());
     const auto r = f.try_(1);
     late += r && *r != (i % 2 == 0 ? 2001 : 1001);
     const auto bound = std::chrono::steady_clock::now() + 10s;
-    while (calls < before + 1000 && std::chrono::steady_clock::now() < bound) std::this_thread::yield();
+    while (calls < before + 1000 && std::chrono::steady_clock::now() < bound)
+      std::this_thread::yield();
   }
   stop = true;
   caller.join();
@@ -67,7 +69,8 @@ TEST(flips, a_hundred_under_load_fail_no_call_and_start_none_on_the_old_version)
   EXPECT_EQ(late, 0);
   EXPECT_GE(calls, 100000);
   std::sort(took.begin(), took.end());
-  std::printf("%ld calls, flip acknowledged: median %.2f ms, worst %.2f ms\n", calls.load(), took[took.size() / 2], took.back());
+  std::printf("%ld calls, flip acknowledged: median %.2f ms, worst %.2f ms\n", calls.load(),
+              took[took.size() / 2], took.back());
 }
 
 TEST(flips, a_rollback_brings_back_what_was_and_a_version_without_tags_ends_and_comes_back) {

@@ -11,6 +11,8 @@
 int main(int argc, char** argv) {
   if (std::getenv(berth::process::worker_descriptors::control) != nullptr)
     return berth::worker::serve_node();
+  if (argc == 3 && std::string_view(argv[1]) == "--describe")
+    return berth::worker::describe_module(argv[2]);
   CLI::App app(
       "Serves one module without a node, until standard input ends.\n\n"
       "Example: berth-worker --module ./digits.so --symbol classify --listen /tmp/digits.sock");

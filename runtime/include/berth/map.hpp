@@ -25,7 +25,6 @@ struct mapped_item {
   /// The result; throws `berth::error`.
   R value() && { return std::move(outcome).value(); }
 
-
   decltype(auto) value() const& { return outcome.value(); }
 };
 

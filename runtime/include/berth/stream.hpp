@@ -4,6 +4,9 @@
 // A function that returns `stream<T>` is a coroutine: it runs only as far as somebody asks for the next item, so a slow
 // reader holds it back and an abandoned stream ends it. The caller of such a function iterates over the same type, and
 // a `stream<T>` parameter hands items the other way.
+//
+// Trap: g++ 12 destroys a temporary aggregate with non-trivial members twice when it is written inside the co_yield
+// expression (`co_yield item{name, 1};`). Give it a name first: `item one{name, 1}; co_yield std::move(one);`.
 
 #include <berth/error.hpp>
 #include <coroutine>

@@ -1,0 +1,1 @@
+#error "the user's own gpu/ folder was taken for berth's"
