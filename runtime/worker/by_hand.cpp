@@ -5,7 +5,6 @@
 #include "runtime/net/endpoint.hpp"
 #include "runtime/net/server.hpp"
 #include "runtime/process/worker_page.hpp"
-#include "runtime/store/digest.hpp"
 #include "runtime/worker/service.hpp"
 #include "runtime/worker/worker_process.hpp"
 
