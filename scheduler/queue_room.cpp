@@ -1,0 +1,398 @@
+// Making room: who has to leave for whom, and the handing over of what they held.
+#include "runtime/base/ensure.hpp"
+#include "scheduler/defragment.hpp"
+#include "scheduler/eviction_search.hpp"
+#include "scheduler/queue.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace berth::sched {
+namespace {
+
+__extension__ using wide = __int128;
+
+std::pair<job_id, job_id> unordered_pair(job_id a, job_id b) {
+  return a < b ? std::pair(a, b) : std::pair(b, a);
+}
+
+/// What a job starts with: an elastic gang the least it is content with, since it grows by itself.
+demand at_least(const demand& wanted) {
+  auto least = wanted;
+  if (least.gang) least.gang->ranks_max = least.gang->ranks_min;
+  return least;
+}
+
+}  // namespace
+
+// --- who may be asked to leave ---------------------------------------------------------------------------------------
+
+bool work_queue::left_alone(job_id job, const job_state& state, job_id by) const {
+  const auto& wanted = lines_.at(job.line).wanted;
+  return wanted.preemptible == preemption::never || state.leaving_for
+         || state.started + wanted.run_min > now_ || feuds_.contains(unordered_pair(job, by));
+}
+
+/// The reason for which work of `other` has to make room for `by`, when there is one.
+std::optional<eviction> work_queue::may_evict(const line_state& by, const line_state& other) const {
+  if (by.wanted.priority > other.wanted.priority) return eviction::priority;
+  if (by.team == other.team) return std::nullopt;
+  if (teams_.has_quota(by.team) && teams_.borrowed(other.team, by.team) > 0) return eviction::quota;
+  if (by.wanted.priority == other.wanted.priority && share_allows(by.team, other.team, 0))
+    return eviction::share;
+  return std::nullopt;
+}
+
+std::int64_t work_queue::due(team_id team) const {
+  return teams_.due(team, gpu_milli_total_, [&](team_id one) { return busy_.contains(one); });
+}
+
+/// Whether a team may take from another for the sake of shares when `gone` is taken besides: the other must hold more
+/// for its weight even afterwards, so that it could not claim the same back.
+bool work_queue::share_allows(team_id by, team_id other, std::int64_t gone) const {
+  const auto parted = teams_.fork(by, other);
+  if (!parted) return false;
+  const auto [mine, theirs] = *parted;
+  const auto weight_mine = static_cast<wide>(teams_.spec(mine).weight);
+  const auto weight_theirs = static_cast<wide>(teams_.spec(theirs).weight);
+  if (static_cast<wide>(teams_.held(theirs) - gone) * weight_mine
+      <= static_cast<wide>(teams_.held(mine)) * weight_theirs)
+    return false;
+  if (returning_.contains(by)) return true;
+  const auto behind = static_cast<wide>(due(mine)) * options_.patience.count();
+  return (static_cast<wide>(teams_.use(mine)) + behind) * weight_theirs
+         <= static_cast<wide>(teams_.use(theirs)) * weight_mine;
+}
+
+/// A team returns when it has work after it had none; until it has its share, or no work waits, it may take at once.
+void work_queue::note_returning_teams() {
+  std::set<team_id> waiting;
+  std::set<team_id> busy;
+  for (const auto& [id, line] : lines_) {
+    if (line.waiting() > 0 && line.hold == hold_state::free) waiting.insert(line.team);
+    if (line.running + line.handing_over > 0 || waiting.contains(line.team)) busy.insert(line.team);
+  }
+  for (const auto team : busy)
+    if (!busy_.contains(team)) returning_.insert(team);
+  busy_.clear();
+  for (const auto team : busy)
+    teams_.each_above(team, [&](team_id one) { busy_.insert(one); });
+  std::erase_if(returning_, [&](team_id team) {
+    return !waiting.contains(team) || teams_.held(team) >= due(team);
+  });
+}
+
+// --- evicting --------------------------------------------------------------------------------------------------------
+
+/// With a start promised so soon, nobody needs to leave.
+bool work_queue::promise_is_near(job_id job) const {
+  return promise_ && promise_->exact && promise_->job.line == job.line
+         && promise_->start <= now_ + options_.grace;
+}
+
+/// Where work that starts after the grace may go.
+node_mask work_queue::mask_after_grace(const demand& wanted, std::optional<line_id> except) const {
+  auto bars = calendar_;
+  const auto start = now_ + options_.grace;
+  if (const auto* const mask = bars.mask(nodes_.size(), start, end_of(wanted, start), except))
+    return *mask;
+  return node_mask(nodes_.size(), 0xFF);
+}
+
+bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room room) {
+  if (room == quota_room::never || room == quota_room::borrows || promise_is_near(job))
+    return false;
+  if (!evictions_tried_.insert(fmt::format("{} {} {}", line.team, line.wanted.priority, line.shape))
+           .second)
+    return false;
+  std::vector<job_id> who;
+  std::vector<eviction> why;
+  std::vector<evictable> candidates;
+  const auto deadline = now_ + options_.grace;
+  for (const auto& [other, state] : jobs_) {
+    may_evict_later_ =
+        may_evict_later_ || lines_.at(other.line).wanted.preemptible == preemption::allowed;
+    if (left_alone(other, state, job)) continue;
+    const auto reason = may_evict(line, lines_.at(other.line));
+    if (!reason) continue;
+    who.push_back(other);
+    why.push_back(*reason);
+    // Who ends by itself within the grace loses nothing.
+    const bool ends_anyway = state.ends && *state.ends <= deadline;
+    candidates.push_back({state.held, ends_anyway ? 0 : state.spent_at(deadline)});
+  }
+  if (candidates.empty()) return false;
+
+  const auto fair = [&](const std::vector<std::size_t>& gone) {
+    std::map<team_id, std::int64_t> shared;
+    std::map<team_id, std::pair<std::int64_t, std::int64_t>> reclaimed;  // in all, and the largest
+    for (const auto one : gone) {
+      const auto milli = jobs_.at(who[one]).load.milli;
+      const auto team = lines_.at(who[one].line).team;
+      if (why[one] == eviction::share) shared[team] += milli;
+      if (why[one] == eviction::quota) {
+        auto& [all, largest] = reclaimed[team];
+        all += milli;
+        largest = std::max(largest, milli);
+      }
+    }
+    return std::all_of(
+               shared.begin(), shared.end(),
+               [&](const auto& one) { return share_allows(line.team, one.first, one.second); })
+           && std::all_of(reclaimed.begin(), reclaimed.end(), [&](const auto& one) {
+                return one.second.first - one.second.second < teams_.borrowed(one.first, line.team);
+              });
+  };
+  const auto quota_after = [&](const std::vector<std::size_t>& gone, const gpu_load& load) {
+    auto teams = with_promises(id, std::nullopt);
+    for (const auto one : gone) {
+      const auto& other = lines_.at(who[one].line);
+      teams.give(other.team, jobs_.at(who[one]).load, other.wanted.preemptible);
+    }
+    return teams.room(line.team, load, line.wanted.preemptible, nodes_.models())
+           == quota_room::within;
+  };
+  const auto wanted = at_least(line.wanted);
+  const auto enough = [&](const std::vector<std::size_t>& gone) {
+    return room == quota_room::within || quota_after(gone, load_wanted(wanted, ranks_min(wanted)));
+  };
+
+  const auto except = (promise_ && (promise_->job.line == id || goes_before_promise(line, job)))
+                          ? std::optional(promise_->job.line)
+                          : std::nullopt;
+  const auto allowed = mask_after_grace(wanted, except);
+  auto scratch = nodes_after_handovers();
+  auto by = make_policy("bestfit");
+  auto found = least_loss(scratch, **by, wanted, candidates, {&allowed, {}}, {fair, enough});
+  if (!found || !quota_after(found->go, load_of(found->where))) return false;
+
+  handover one;
+  one.job = job;
+  one.where = std::move(found->where);
+  for (const auto index : found->go) {
+    one.leaving.insert(who[index]);
+    jobs_.at(who[index]).why = why[index];
+  }
+  hand_over(line, std::move(one));
+  return true;
+}
+
+// --- moving ----------------------------------------------------------------------------------------------------------
+
+bool work_queue::move_for(line_id id, line_state& line, job_id job) {
+  const bool several_devices = line.wanted.gang || line.wanted.each.gpus > 1;
+  if (!several_devices || promise_is_near(job)) return false;
+  const auto wanted = at_least(line.wanted);
+  if (nodes_.left().gpu_milli < static_cast<std::int64_t>(wanted.each.milli()) * ranks_min(wanted))
+    return false;
+  std::vector<job_id> who;
+  std::vector<movable> jobs;
+  const auto deadline = now_ + options_.grace;
+  for (const auto& [other, state] : jobs_) {
+    if (left_alone(other, state, job)) continue;
+    const auto& demanded = lines_.at(other.line).wanted;
+    who.push_back(other);
+    jobs.push_back({state.held, &demanded, mask_after_grace(demanded, std::nullopt),
+                    state.spent_at(deadline)});
+  }
+  if (jobs.empty()) return false;
+  const auto except = promise_ && promise_->job.line == id ? std::optional(id) : std::nullopt;
+  const auto allowed = mask_after_grace(wanted, except);
+  auto scratch = nodes_after_handovers();
+  auto by = make_policy("bestfit");
+  auto found = fewest_moves(scratch, **by, wanted, jobs, {&allowed, {}});
+  if (!found) return false;
+  auto teams = with_promises(id, std::nullopt);
+  const auto take = [&](const line_state& whose, const placement& where) {
+    const auto load = load_of(where);
+    if (teams.room(whose.team, load, whose.wanted.preemptible, nodes_.models())
+        > quota_room::borrows)
+      return false;
+    teams.take(whose.team, load, whose.wanted.preemptible);
+    return true;
+  };
+  for (const auto& move : found->moves) {  // a new place may be on devices of another model
+    const auto& moved = lines_.at(who[move.who].line);
+    teams.give(moved.team, jobs_.at(who[move.who]).load, moved.wanted.preemptible);
+    if (!take(moved, move.to)) return false;
+  }
+  if (!take(line, found->where)) return false;
+  handover one;
+  one.job = job;
+  one.where = std::move(found->where);
+  for (auto& move : found->moves) {
+    jobs_.at(who[move.who]).why = eviction::moved;
+    one.moving.push_back({who[move.who], std::move(move.to)});
+  }
+  hand_over(line, std::move(one));
+  return true;
+}
+
+/// The nodes once all that is being handed over has been.
+inventory work_queue::nodes_after_handovers() const {
+  auto nodes = nodes_;
+  for (const auto& [job, state] : jobs_)
+    if (state.leaving_for) (void)nodes.release(state.held);
+  for (const auto& [id, one] : handovers_) {
+    (void)nodes.reserve(one.where);
+    for (const auto& moved : one.moving)
+      (void)nodes.reserve(moved.to);
+  }
+  return nodes;
+}
+
+// --- handing over ----------------------------------------------------------------------------------------------------
+
+void work_queue::hand_over(line_state& line, handover one) {
+  one.id = ++last_number_;
+  one.deadline = now_ + options_.grace;
+  if (promise_ && promise_->job.line == one.job.line) {
+    if (promise_->exact)
+      ++(one.deadline > promise_->start ? counters_.promises_late : counters_.promises_kept);
+    drop_promise();
+    pass_again_ = true;
+  } else if (promise_) {
+    const auto clash =
+        std::any_of(one.where.ranks.begin(), one.where.ranks.end(), [&](const slot& rank) {
+          return !calendar_.admits(rank.node, one.deadline, end_of(line.wanted, one.deadline));
+        });
+    if (clash) {
+      ++counters_.promises_displaced;
+      drop_promise();
+      pass_again_ = true;
+    }
+  }
+  take_from_waiting(line, one.job.index);
+  ++line.handing_over;
+  const auto ask = [&](job_id job) {
+    auto& state = jobs_.at(job);
+    state.leaving_for = one.job;
+    state.handover = one.id;
+    feuds_.insert(unordered_pair(job, one.job));
+    emit({act::leave, job, now_, {}, one.job, state.why, one.deadline, 0});
+  };
+  for (const auto job : one.leaving)
+    ask(job);
+  for (const auto& moved : one.moving) {
+    ask(moved.job);
+    for (const auto& rank : moved.to.ranks)
+      calendar_.add({rank.node, now_, one.deadline, bar::reason::handover, one.id});
+  }
+  for (const auto& rank : one.where.ranks)
+    calendar_.add({rank.node, now_, one.deadline, bar::reason::handover, one.id});
+  const auto id = one.id;
+  handovers_.emplace(id, std::move(one));
+  if (options_.grace.count() == 0) complete_handovers();
+}
+
+/// Whether everybody has left and the place is free. When all left early, others that the place depends on may still
+/// have until their own deadline.
+bool work_queue::is_clear(const handover& one) {
+  if (!one.leaving.empty() || !one.moving.empty()) return false;
+  const auto trial = nodes_.reserve(one.where);
+  return trial && nodes_.release(*trial);
+}
+
+void work_queue::complete_handovers() {
+  std::vector<std::uint64_t> due_now;
+  for (const auto& [id, one] : handovers_)
+    if (one.deadline <= now_ || is_clear(one)) due_now.push_back(id);
+  for (const auto id : due_now) {
+    auto done = std::move(handovers_.at(id));
+    handovers_.erase(id);
+    complete(std::move(done));
+  }
+}
+
+void work_queue::complete(handover one) {
+  calendar_.remove(bar::reason::handover, one.id);
+  pass_again_ = true;
+  const auto team = lines_.at(one.job.line).team;
+  const auto take_off = [&](job_id job, act what) {
+    jobs_.at(job).leaving_for.reset();
+    const auto why = jobs_.at(job).why;
+    const auto lost = jobs_.at(job).spent_at(now_);
+    remove_job(job);
+    counters_.lost_time += lost;
+    counters_.lost_for[{lines_.at(job.line).team, team}] += lost;
+    ++(what == act::moved ? counters_.moved : counters_.evicted);
+    return effect{what, job, now_, {}, one.job, why, {}, lost};
+  };
+  for (const auto job : one.leaving) {
+    emit(take_off(job, act::evicted));
+    wait_again(job);
+  }
+  for (const auto& move : one.moving) {
+    auto off = take_off(move.job, act::moved);
+    off.where = move.to;
+    emit(std::move(off));
+  }
+
+  auto& line = lines_.at(one.job.line);
+  --line.handing_over;
+  if (auto trial = nodes_.reserve(one.where)) {
+    base::ensure(nodes_.release(*trial).has_value(), "a claim just made is current");
+    start(line, one.job, one.where);
+  } else {
+    wait_again(one.job);  // a device of its place has failed meanwhile
+  }
+  for (const auto& move : one.moving)
+    start_moved(move);
+}
+
+void work_queue::start_moved(const relocation& one) {
+  if (auto trial = nodes_.reserve(one.to)) {
+    base::ensure(nodes_.release(*trial).has_value(), "a claim just made is current");
+    start(lines_.at(one.job.line), one.job, one.to);
+  } else {
+    wait_again(one.job);
+  }
+}
+
+void work_queue::call_off_handovers_on(node_id node, std::uint64_t devices) {
+  std::vector<std::uint64_t> hit;
+  for (const auto& [id, one] : handovers_) {
+    const auto touches = [&](const placement& where) {
+      return std::any_of(where.ranks.begin(), where.ranks.end(), [&](const slot& rank) {
+        return rank.node == node && (rank.devices == 0 || (rank.devices & devices) != 0);
+      });
+    };
+    if (touches(one.where)
+        || std::any_of(one.moving.begin(), one.moving.end(),
+                       [&](const relocation& moved) { return touches(moved.to); }))
+      hit.push_back(id);
+  }
+  for (const auto id : hit)
+    call_off_handover(id);
+}
+
+/// The place is needed no longer: whoever has not left yet stays.
+void work_queue::call_off_handover(std::uint64_t id) {
+  const auto found = handovers_.find(id);
+  base::ensure(found != handovers_.end(), "a handover that is called off goes on");
+  const auto one = std::move(found->second);
+  handovers_.erase(found);
+  calendar_.remove(bar::reason::handover, id);
+  const auto stay = [&](job_id job) {
+    jobs_.at(job).leaving_for.reset();
+    feuds_.erase(unordered_pair(job, one.job));
+    emit({act::stay, job, now_, {}, one.job, {}, {}, 0});
+  };
+  for (const auto job : one.leaving)
+    stay(job);
+  for (const auto& moved : one.moving)
+    stay(moved.job);
+  auto& line = lines_.at(one.job.line);
+  --line.handing_over;
+  wait_again(one.job);
+  ++loosened_;
+}
+
+void work_queue::leave_early(job_id job, std::uint64_t handover) {
+  const auto found = handovers_.find(handover);
+  if (found == handovers_.end()) return;
+  found->second.leaving.erase(job);
+  std::erase_if(found->second.moving, [&](const relocation& one) { return one.job == job; });
+}
+
+}  // namespace berth::sched

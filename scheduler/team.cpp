@@ -1,0 +1,249 @@
+#include "scheduler/team.hpp"
+
+#include "scheduler/decay.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+namespace berth::sched {
+namespace {
+
+__extension__ using wide = __int128;
+
+/// Compares a / wa with b / wb.
+int compare_per_weight(wide a, std::uint32_t wa, wide b, std::uint32_t wb) {
+  const wide left = a * static_cast<wide>(wb);
+  const wide right = b * static_cast<wide>(wa);
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+error_info bad(const team_spec& spec, const std::string& what) {
+  return fail(kind::invalid, "bad_team", fmt::format("team '{}': {}", spec.name, what));
+}
+
+std::int64_t at(const std::vector<std::int64_t>& by_model, std::size_t model) {
+  return model < by_model.size() ? by_model[model] : 0;
+}
+
+std::int64_t of_model(const gpu_load& load, std::size_t model) {
+  for (const auto& [id, milli] : load.by_model)
+    if (id == model) return milli;
+  return 0;
+}
+
+}  // namespace
+
+result<team_id> team_tree::set(const team_spec& spec) {
+  if (spec.name.empty()) return bad(spec, "a team needs a name");
+  if (spec.weight == 0 || spec.weight > team_weight_max)
+    return bad(spec, fmt::format("the weight is {}; it lies between 1 and {}", spec.weight,
+                                 team_weight_max));
+  if (spec.quota_milli.value_or(0) < 0 || spec.borrow_milli < 0)
+    return bad(spec, "quota and borrowing must not be negative");
+  for (const auto& [model, quota] : spec.model_quotas)
+    if (quota < 0) return bad(spec, fmt::format("the quota of {} is negative", model));
+  team_id parent = none;
+  if (!spec.parent.empty()) {
+    const auto found = find(spec.parent);
+    if (!found) return bad(spec, fmt::format("its parent '{}' does not exist", spec.parent));
+    parent = *found;
+  }
+  const auto known = find(spec.name);
+  if (!known) {
+    const auto id = static_cast<team_id>(teams_.size());
+    by_name_.emplace(spec.name, id);
+    team made;
+    made.spec = spec;
+    made.parent = parent;
+    made.depth = parent == none ? 0 : teams_[parent].depth + 1;
+    teams_.push_back(std::move(made));
+    return id;
+  }
+  auto& old = teams_[*known];
+  if (old.parent != parent)
+    return bad(spec, fmt::format("it belongs to '{}' and cannot move", old.spec.parent));
+  old.spec = spec;
+  return *known;
+}
+
+std::optional<team_id> team_tree::find(std::string_view name) const {
+  const auto found = by_name_.find(name);
+  return found == by_name_.end() ? std::nullopt : std::optional(found->second);
+}
+
+team_id team_tree::find_or_add(const std::string& name) {
+  if (const auto known = find(name)) return *known;
+  team_spec spec;
+  spec.name = name;
+  const auto id = static_cast<team_id>(teams_.size());
+  by_name_.emplace(name, id);
+  teams_.emplace_back();
+  teams_.back().spec = std::move(spec);
+  return id;
+}
+
+void team_tree::advance(instant now) {
+  if (now <= now_) return;
+  const decay step(now - now_, half_life_);
+  const auto dt = (now - now_).count();
+  for (auto& one : teams_) {
+    one.use = step.apply(one.use, one.held);
+    one.own_use = step.apply(one.own_use, one.own);
+    one.consumed += one.held * dt;
+  }
+  now_ = now;
+}
+
+void team_tree::count(team_id team, const gpu_load& load, preemption kind, std::int64_t sign) {
+  teams_[team].own += sign * load.milli;
+  for (auto id = team; id != none; id = teams_[id].parent) {
+    auto& one = teams_[id];
+    one.held += sign * load.milli;
+    if (kind == preemption::never) one.firm += sign * load.milli;
+    for (const auto& [model, milli] : load.by_model) {
+      if (one.held_by_model.size() <= model) {
+        one.held_by_model.resize(model + 1U);
+        one.firm_by_model.resize(model + 1U);
+      }
+      one.held_by_model[model] += sign * milli;
+      if (kind == preemption::never) one.firm_by_model[model] += sign * milli;
+    }
+  }
+}
+
+void team_tree::take(team_id team, const gpu_load& load, preemption kind) {
+  count(team, load, kind, 1);
+}
+
+void team_tree::give(team_id team, const gpu_load& load, preemption kind) {
+  count(team, load, kind, -1);
+}
+
+void team_tree::forget_held() {
+  for (auto& one : teams_) {
+    one.held = one.firm = one.own = 0;
+    one.held_by_model.clear();
+    one.firm_by_model.clear();
+  }
+}
+
+template <class Visit>
+void team_tree::each_quota(team_id team,
+                           const gpu_load& load,
+                           const std::vector<std::string>& models,
+                           Visit&& visit) const {
+  for (auto id = team; id != none; id = teams_[id].parent) {
+    const auto& one = teams_[id];
+    if (one.spec.quota_milli)
+      visit(quota_view{
+          id, {}, *one.spec.quota_milli, one.spec.borrow_milli, one.held, one.firm, load.milli});
+    for (const auto& [name, quota] : one.spec.model_quotas) {
+      const auto found = std::find(models.begin(), models.end(), name);
+      if (found == models.end()) continue;
+      const auto model = static_cast<std::size_t>(found - models.begin());
+      visit(quota_view{id, name, quota, one.spec.borrow_milli, at(one.held_by_model, model),
+                       at(one.firm_by_model, model), of_model(load, model)});
+    }
+  }
+}
+
+quota_room team_tree::room(team_id team,
+                           const gpu_load& load,
+                           preemption kind,
+                           const std::vector<std::string>& models) const {
+  auto worst = quota_room::within;
+  each_quota(team, load, models, [&](const quota_view& q) {
+    if (q.wanted == 0) return;
+    const auto borrow = kind == preemption::allowed ? q.borrow : 0;
+    // Firm work counts only firm work against the quota: preemptible work of the same team then runs on what the
+    // team borrows, and all together stay within quota and borrowing.
+    const bool inside = q.held + q.wanted <= q.quota;
+    const bool firm_inside = kind == preemption::never && q.firm + q.wanted <= q.quota
+                             && q.held + q.wanted <= q.quota + q.borrow;
+    auto here = quota_room::full;
+    if (q.wanted > q.quota + borrow)
+      here = quota_room::never;
+    else if (inside || firm_inside)
+      here = quota_room::within;
+    else if (kind == preemption::allowed && q.held + q.wanted <= q.quota + borrow)
+      here = quota_room::borrows;
+    worst = std::max(worst, here);
+  });
+  return worst;
+}
+
+std::optional<quota_limit> team_tree::limit(team_id team,
+                                            const gpu_load& load,
+                                            preemption kind,
+                                            const std::vector<std::string>& models) const {
+  std::optional<quota_limit> found;
+  each_quota(team, load, models, [&](const quota_view& q) {
+    const auto borrow = kind == preemption::allowed ? q.borrow : 0;
+    if (!found && q.wanted > 0 && q.held + q.wanted > q.quota + borrow)
+      found = quota_limit{q.team, std::string(q.model), q.quota, q.held};
+  });
+  return found;
+}
+
+bool team_tree::has_model_quotas(team_id team) const {
+  for (auto id = team; id != none; id = teams_[id].parent)
+    if (!teams_[id].spec.model_quotas.empty()) return true;
+  return false;
+}
+
+bool team_tree::has_quota(team_id team) const {
+  for (auto id = team; id != none; id = teams_[id].parent)
+    if (teams_[id].spec.quota_milli) return true;
+  return false;
+}
+
+std::int64_t team_tree::borrowed(team_id team, team_id beside) const {
+  std::int64_t most = 0;
+  for (auto id = team; id != none; id = teams_[id].parent) {
+    bool above_both = false;
+    for (auto other = beside; other != none; other = teams_[other].parent)
+      above_both = above_both || other == id;
+    if (above_both) break;
+    if (teams_[id].spec.quota_milli)
+      most = std::max(most, teams_[id].held - *teams_[id].spec.quota_milli);
+  }
+  return most;
+}
+
+std::optional<std::pair<team_id, team_id>> team_tree::fork(team_id a, team_id b) const {
+  while (teams_[a].depth > teams_[b].depth)
+    a = teams_[a].parent;
+  while (teams_[b].depth > teams_[a].depth)
+    b = teams_[b].parent;
+  if (a == b) return std::nullopt;
+  while (teams_[a].parent != teams_[b].parent) {
+    a = teams_[a].parent;
+    b = teams_[b].parent;
+  }
+  return std::pair(a, b);
+}
+
+int team_tree::compare_turn(team_id a, team_id b, std::chrono::milliseconds ahead) const {
+  const auto counted = [&](gpu_time use, std::int64_t held) {
+    return static_cast<wide>(use) + static_cast<wide>(held) * ahead.count();
+  };
+  if (a == b) return 0;
+  if (const auto parted = fork(a, b)) {
+    const auto& one = teams_[parted->first];
+    const auto& two = teams_[parted->second];
+    return compare_per_weight(counted(one.use, one.held), one.spec.weight,
+                              counted(two.use, two.held), two.spec.weight);
+  }
+  // One lies above the other: its own work competes with the branch below it, as one more child of weight 1.
+  const bool a_above = teams_[a].depth < teams_[b].depth;
+  const auto upper = a_above ? a : b;
+  auto branch = a_above ? b : a;
+  while (teams_[branch].parent != upper)
+    branch = teams_[branch].parent;
+  const int order = compare_per_weight(counted(teams_[upper].own_use, teams_[upper].own), 1,
+                                       counted(teams_[branch].use, teams_[branch].held),
+                                       teams_[branch].spec.weight);
+  return a_above ? order : -order;
+}
+
+}  // namespace berth::sched

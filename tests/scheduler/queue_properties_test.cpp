@@ -1,0 +1,174 @@
+// Random clusters, teams and work; everything the queue promises is recounted from outside after each event.
+#include "tests/scheduler/queue_support.hpp"
+
+#include <fmt/format.h>
+
+namespace berth::sched::test {
+namespace {
+
+struct world {
+  queue_trace trace;
+  queue_options options;
+};
+
+enum class windows : std::uint8_t { none, some };
+
+team_spec random_team(random_source& random, std::string name, std::string parent) {
+  team_spec team;
+  team.name = std::move(name);
+  team.parent = std::move(parent);
+  team.weight = 1 + random.below(3);
+  if (random.below(3) == 0) {
+    team.quota_milli = 4000 + 1000 * random.below(8);
+    team.borrow_milli = 1000 * random.below(6);
+  }
+  if (random.below(4) == 0) team.model_quotas["T4"] = 2000 + 1000 * random.below(4);
+  return team;
+}
+
+demand random_demand(random_source& random, const std::vector<team_spec>& teams) {
+  demand wanted;
+  wanted.team = teams[random.below(static_cast<std::uint32_t>(teams.size()))].name;
+  const auto sort = random.below(10);
+  wanted.each.cpu_milli = static_cast<std::int32_t>(500 + random.below(4000));
+  wanted.each.memory_mib = static_cast<std::int32_t>(random.below(30000));
+  if (sort > 0) {
+    wanted.each.gpus = sort < 4 ? 1 : static_cast<std::uint16_t>(1 + random.below(4));
+    wanted.each.gpu_milli =
+        sort < 3 ? static_cast<std::uint16_t>(100 + 50 * random.below(15)) : 1000;
+    if (wanted.each.gpu_milli < 1000) wanted.each.gpus = 1;
+    if (random.below(3) == 0) wanted.each.device_memory_mib = 1000 * random.below(40);
+    if (random.below(4) == 0) wanted.models = {random.below(2) == 0 ? "T4" : "H100"};
+  }
+  if (random.below(6) == 0) {
+    const auto ranks = 1 + random.below(3);
+    wanted.gang = gang_wish{ranks, ranks + random.below(3)};
+  }
+  wanted.priority = static_cast<std::int32_t>(random.below(3));
+  if (random.below(2) == 0) wanted.preemptible = preemption::allowed;
+  wanted.run_min = minutes(random.below(3));
+  return wanted;
+}
+
+world random_world(std::uint64_t seed) {
+  random_source random(seed);
+  world made;
+  const auto nodes = 1 + random.below(6);
+  for (std::uint32_t i = 0; i < nodes; ++i)
+    made.trace.nodes.push_back(node_of(fmt::format("n{}", i), 1 + random.below(8),
+                                       random.below(3) == 0 ? "T4" : "H100",
+                                       fmt::format("r{}", i / 2), 8 + random.below(40)));
+  made.trace.teams.push_back(random_team(random, "x", ""));
+  made.trace.teams.push_back(random_team(random, "y", ""));
+  made.trace.teams.push_back(random_team(random, "x/a", "x"));
+  made.trace.teams.push_back(random_team(random, "x/b", "x"));
+  const auto lines = 10 + random.below(50);
+  std::int64_t at = 0;
+  for (std::uint32_t i = 0; i < lines; ++i) {
+    queue_arrival one;
+    at += random.below(400) * 1000;
+    one.at = instant(at);
+    one.work.wanted = random_demand(random, made.trace.teams);
+    one.work.wanted.name = fmt::format("w{}", i);
+    one.work.count = random.below(5) == 0 ? 1 + random.below(4) : 1;
+    one.run = seconds(60 + random.below(2400));
+    one.work.wanted.limit = one.run * (90 + random.below(100)) / 100;
+    made.trace.arrivals.push_back(std::move(one));
+  }
+  constexpr std::array policies{"fill", "fgd", "bestfit", "pack", "spread"};
+  made.options.policy = policies[random.below(policies.size())];
+  made.options.grace = seconds(random.below(3) * 15);
+  made.options.half_life = minutes(10 + random.below(600));
+  return made;
+}
+
+TEST(queue_properties, hold_after_every_event_of_random_worlds) {
+  const auto first = seed_of_run();
+  for (std::uint64_t seed = first; seed < first + worlds_of_run(40); ++seed) {
+    auto world = random_world(seed);
+    // Work without a limit and work that is held come in here; the bound on waiting has a test of its own.
+    random_source random(seed ^ 0x5EED);
+    for (auto& one : world.trace.arrivals) {
+      if (random.below(6) == 0) one.work.wanted.limit.reset();
+      if (random.below(15) == 0) one.work.hold = hold_state::held;
+    }
+    const auto context = fmt::format("BERTH_SEED={}", seed);
+    auto simulation = queue_simulation::make(world.trace, world.options).value();
+    watcher watch(context);
+    simulation->on_effect([&](const effect& one) { watch.hear(simulation->queue(), one); });
+    for (int events = 0; simulation->step(); ++events) {
+      watch.look(simulation->queue());
+      ASSERT_LT(events, 20000) << context << ": the simulation does not end";
+      if (::testing::Test::HasFailure()) return;
+    }
+    for (const auto& line : simulation->queue().lines())
+      EXPECT_EQ(line.hold, hold_state::held) << context << ": line " << line.id << " never ran";
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(queue_properties, waiting_is_bounded_where_every_demand_has_a_limit) {
+  const auto first = seed_of_run();
+  for (std::uint64_t seed = first; seed < first + worlds_of_run(60); ++seed) {
+    const auto world = random_world(seed);
+    const auto context = fmt::format("BERTH_SEED={}", seed);
+    auto simulation = queue_simulation::make(world.trace, world.options).value();
+    milliseconds limit_max{0};
+    for (const auto& one : world.trace.arrivals)
+      limit_max = std::max(limit_max, *one.work.wanted.limit);
+    // For each job: when it arrived, and whom it saw run or start before itself.
+    std::map<job_id, std::pair<instant, std::set<job_id>>> waiting;
+    std::set<job_id> running;
+    simulation->on_effect([&](const effect& one) {
+      if (one.what != act::started) {
+        if (one.what == act::evicted || one.what == act::overran || one.what == act::moved)
+          running.erase(one.job);
+        return;
+      }
+      running.insert(one.job);
+      if (const auto found = waiting.find(one.job); found != waiting.end()) {
+        const auto& [arrived, seen] = found->second;
+        const auto bound =
+            static_cast<std::int64_t>(seen.size() + 1) * limit_max + world.options.grace;
+        EXPECT_LE(one.at - arrived, bound)
+            << context << ": job " << one.job.line << " saw " << seen.size();
+        waiting.erase(found);
+      }
+      for (auto& [job, state] : waiting)
+        state.second.insert(one.job);
+    });
+    std::size_t arrived = 0;
+    line_id known = 0;
+    while (simulation->step()) {
+      std::set<job_id> now_running;
+      for (const auto& job : simulation->queue().jobs())
+        now_running.insert(job.id);
+      running = now_running;
+      for (const auto& line : simulation->queue().lines()) {
+        if (line.id <= known) continue;
+        for (std::uint32_t index = line.count - line.waiting; index < line.count; ++index)
+          waiting[{line.id, index}] = {line.arrived, running};
+        known = line.id;
+      }
+      ++arrived;
+    }
+    EXPECT_TRUE(waiting.empty()) << context << ": " << waiting.size() << " jobs never started";
+    if (::testing::Test::HasFailure()) return;
+  }
+}
+
+TEST(queue_properties, the_same_trace_gives_the_same_effects) {
+  const auto seed = seed_of_run();
+  const auto world = random_world(seed);
+  std::vector<effect> first;
+  std::vector<effect> second;
+  for (auto* heard : {&first, &second}) {
+    auto simulation = queue_simulation::make(world.trace, world.options).value();
+    simulation->on_effect([&](const effect& one) { heard->push_back(one); });
+    simulation->run();
+  }
+  EXPECT_EQ(first, second) << "BERTH_SEED=" << seed;
+}
+
+}  // namespace
+}  // namespace berth::sched::test
