@@ -283,14 +283,19 @@ class work_queue {
   bool evict_for(line_id id, line_state& line, job_id job, quota_room room);
   bool move_for(line_id id, line_state& line, job_id job);
   [[nodiscard]] bool left_alone(job_id job, const job_state& state, job_id by) const;
-  [[nodiscard]] std::optional<eviction> may_evict(const line_state& by,
+  [[nodiscard]] std::optional<eviction> may_evict(const team_tree& teams,
+                                                  const line_state& by,
                                                   const line_state& other) const;
-  [[nodiscard]] bool share_allows(team_id by, team_id other, std::int64_t gone) const;
+  [[nodiscard]] bool share_allows(const team_tree& teams,
+                                  team_id by,
+                                  team_id other,
+                                  std::int64_t gone) const;
   [[nodiscard]] bool promise_is_near(job_id job) const;
   [[nodiscard]] node_mask mask_after_grace(const demand& wanted,
                                            std::optional<line_id> except) const;
   void hand_over(line_state& line, handover one);
   [[nodiscard]] inventory nodes_after_handovers() const;
+  [[nodiscard]] team_tree teams_after_handovers() const;
   [[nodiscard]] bool is_clear(const handover& one);
   void complete_handovers();
   void complete(handover one);

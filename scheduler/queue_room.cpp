@@ -34,11 +34,13 @@ bool work_queue::left_alone(job_id job, const job_state& state, job_id by) const
 }
 
 /// The reason for which work of `other` has to make room for `by`, when there is one.
-std::optional<eviction> work_queue::may_evict(const line_state& by, const line_state& other) const {
+std::optional<eviction> work_queue::may_evict(const team_tree& teams,
+                                              const line_state& by,
+                                              const line_state& other) const {
   if (by.wanted.priority > other.wanted.priority) return eviction::priority;
   if (by.team == other.team) return std::nullopt;
-  if (teams_.has_quota(by.team) && teams_.borrowed(other.team, by.team) > 0) return eviction::quota;
-  if (by.wanted.priority == other.wanted.priority && share_allows(by.team, other.team, 0))
+  if (teams.has_quota(by.team) && teams.borrowed(other.team, by.team) > 0) return eviction::quota;
+  if (by.wanted.priority == other.wanted.priority && share_allows(teams, by.team, other.team, 0))
     return eviction::share;
   return std::nullopt;
 }
@@ -49,19 +51,22 @@ std::int64_t work_queue::due(team_id team) const {
 
 /// Whether a team may take from another for the sake of shares when `gone` is taken besides: the other must hold more
 /// for its weight even afterwards, so that it could not claim the same back.
-bool work_queue::share_allows(team_id by, team_id other, std::int64_t gone) const {
-  const auto parted = teams_.fork(by, other);
+bool work_queue::share_allows(const team_tree& teams,
+                              team_id by,
+                              team_id other,
+                              std::int64_t gone) const {
+  const auto parted = teams.fork(by, other);
   if (!parted) return false;
   const auto [mine, theirs] = *parted;
-  const auto weight_mine = static_cast<wide>(teams_.spec(mine).weight);
-  const auto weight_theirs = static_cast<wide>(teams_.spec(theirs).weight);
-  if (static_cast<wide>(teams_.held(theirs) - gone) * weight_mine
-      <= static_cast<wide>(teams_.held(mine)) * weight_theirs)
+  const auto weight_mine = static_cast<wide>(teams.spec(mine).weight);
+  const auto weight_theirs = static_cast<wide>(teams.spec(theirs).weight);
+  if (static_cast<wide>(teams.held(theirs) - gone) * weight_mine
+      <= static_cast<wide>(teams.held(mine)) * weight_theirs)
     return false;
   if (returning_.contains(by)) return true;
   const auto behind = static_cast<wide>(due(mine)) * options_.patience.count();
-  return (static_cast<wide>(teams_.use(mine)) + behind) * weight_theirs
-         <= static_cast<wide>(teams_.use(theirs)) * weight_mine;
+  return (static_cast<wide>(teams.use(mine)) + behind) * weight_theirs
+         <= static_cast<wide>(teams.use(theirs)) * weight_mine;
 }
 
 /// A team returns when it has work after it had none; until it has its share, or no work waits, it may take at once.
@@ -102,9 +107,10 @@ node_mask work_queue::mask_after_grace(const demand& wanted, std::optional<line_
 bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room room) {
   if (room == quota_room::never || room == quota_room::borrows || promise_is_near(job))
     return false;
-  if (!evictions_tried_.insert(fmt::format("{} {} {}", line.team, line.wanted.priority, line.shape))
-           .second)
-    return false;
+  const auto key = fmt::format("{} {} {}", line.team, line.wanted.priority, line.shape);
+  if (evictions_tried_.contains(key)) return false;
+  evictions_tried_.insert(key);  // taken back when it helps
+  const auto after = teams_after_handovers();
   std::vector<job_id> who;
   std::vector<eviction> why;
   std::vector<evictable> candidates;
@@ -113,7 +119,7 @@ bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room 
     may_evict_later_ =
         may_evict_later_ || lines_.at(other.line).wanted.preemptible == preemption::allowed;
     if (left_alone(other, state, job)) continue;
-    const auto reason = may_evict(line, lines_.at(other.line));
+    const auto reason = may_evict(after, line, lines_.at(other.line));
     if (!reason) continue;
     who.push_back(other);
     why.push_back(*reason);
@@ -138,9 +144,9 @@ bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room 
     }
     return std::all_of(
                shared.begin(), shared.end(),
-               [&](const auto& one) { return share_allows(line.team, one.first, one.second); })
+               [&](const auto& one) { return share_allows(after, line.team, one.first, one.second); })
            && std::all_of(reclaimed.begin(), reclaimed.end(), [&](const auto& one) {
-                return one.second.first - one.second.second < teams_.borrowed(one.first, line.team);
+                return one.second.first - one.second.second < after.borrowed(one.first, line.team);
               });
   };
   const auto quota_after = [&](const std::vector<std::size_t>& gone, const gpu_load& load) {
@@ -174,6 +180,7 @@ bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room 
     jobs_.at(who[index]).why = why[index];
   }
   hand_over(line, std::move(one));
+  evictions_tried_.erase(key);
   return true;
 }
 
@@ -239,6 +246,26 @@ inventory work_queue::nodes_after_handovers() const {
       (void)nodes.reserve(moved.to);
   }
   return nodes;
+}
+
+/// The teams likewise.
+team_tree work_queue::teams_after_handovers() const {
+  auto teams = teams_;
+  for (const auto& [job, state] : jobs_)
+    if (state.leaving_for) {
+      const auto& line = lines_.at(job.line);
+      teams.give(line.team, state.load, line.wanted.preemptible);
+    }
+  const auto take = [&](job_id job, const placement& where) {
+    const auto& line = lines_.at(job.line);
+    teams.take(line.team, load_of(where), line.wanted.preemptible);
+  };
+  for (const auto& [id, one] : handovers_) {
+    take(one.job, one.where);
+    for (const auto& moved : one.moving)
+      take(moved.job, moved.to);
+  }
+  return teams;
 }
 
 // --- handing over ----------------------------------------------------------------------------------------------------
