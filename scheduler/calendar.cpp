@@ -26,7 +26,7 @@ const node_mask* calendar::mask(std::size_t nodes,
                                 instant now,
                                 std::optional<instant> end,
                                 std::optional<std::uint64_t> except) {
-  mask_.resize(nodes, 0xFF);
+  mask_.resize(nodes + score_mask_padding, 0xFF);
   for (const auto node : patched_)
     mask_[node] = 0xFF;
   patched_.clear();

@@ -271,6 +271,10 @@ class work_queue {
   [[nodiscard]] quota_room room_now(line_id id, const line_state& line) const;
   void grow_gangs();
   void grow(job_id job, job_state& state);
+  result<placement> plan_more(const demand& wanted,
+                              const placement& held,
+                              std::uint32_t more,
+                              const node_mask* allowed);
   [[nodiscard]] bool goes_before_promise(const line_state& line, job_id job) const;
   [[nodiscard]] std::int64_t urgency(const line_state& line) const;
 

@@ -266,12 +266,16 @@ std::optional<placement> work_queue::plan_within_quota(const team_tree& teams,
   std::optional<demand> smaller;
   if (ranks < ranks_max(line.wanted)) {
     smaller = line.wanted;
-    smaller->gang->ranks_max = ranks;
+    if (smaller->gang)
+      smaller->gang->ranks_max = ranks;
+    else
+      smaller->replicas = ranks;
   }
   const auto& wanted = smaller ? *smaller : line.wanted;
   auto placed = plan(nodes, by, wanted, {allowed, {}});
   if (!teams.has_model_quotas(line.team)) return placed ? std::optional(*placed) : std::nullopt;
-  node_mask narrowed = allowed != nullptr ? *allowed : node_mask(nodes.size(), 0xFF);
+  node_mask narrowed =
+      allowed != nullptr ? *allowed : node_mask(nodes.size() + score_mask_padding, 0xFF);
   for (std::size_t round = 0; placed && round <= nodes.models().size(); ++round) {
     const auto load = load_of(*placed);
     const auto over =
@@ -288,6 +292,17 @@ std::optional<placement> work_queue::plan_within_quota(const team_tree& teams,
 }
 
 // --- growth ----------------------------------------------------------------------------------------------------------
+
+/// Further ranks for a gang as near as can be; further replicas wherever the policy likes, spread from those there are.
+result<placement> work_queue::plan_more(const demand& wanted,
+                                        const placement& held,
+                                        std::uint32_t more,
+                                        const node_mask* allowed) {
+  if (wanted.gang) return plan_growth(nodes_, *policy_.it, wanted, held, more, {allowed, {}});
+  auto rest = wanted;
+  rest.replicas = more;
+  return plan(nodes_, *policy_.it, rest, {allowed, held.ranks});
+}
 
 void work_queue::grow_gangs() {
   if (grown_at_ == loosened_) return;
@@ -309,8 +324,7 @@ void work_queue::grow(job_id job, job_state& state) {
     --more;
   if (more == 0) return;
   const auto* const allowed = calendar_.mask(nodes_.size(), now_, state.ends);
-  const auto extra =
-      plan_growth(nodes_, *policy_.it, line.wanted, state.where, more, {allowed, {}});
+  const auto extra = plan_more(line.wanted, state.where, more, allowed);
   if (!extra) return;
   const auto load = load_of(*extra);
   if (teams.room(line.team, load, line.wanted.preemptible, nodes_.models()) > quota_room::borrows)

@@ -111,12 +111,7 @@ std::optional<promise> work_queue::earliest_start(const line_state& line, job_id
   }
   const future later(nodes, std::move(events));
 
-  auto teams = with_promises(job.line, std::nullopt);
-  for (const auto& [id, state] : jobs_)
-    if (state.leaving_for) {
-      const auto& leaver = lines_.at(id.line);
-      teams.give(leaver.team, state.load, leaver.wanted.preemptible);
-    }
+  const auto teams = teams_after_handovers();
   auto bars = calendar_;
   bars.remove(bar::reason::promise, job.line);
   const auto exact_until = [&](std::size_t count) {

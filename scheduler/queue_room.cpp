@@ -16,9 +16,10 @@ std::pair<job_id, job_id> unordered_pair(job_id a, job_id b) {
   return a < b ? std::pair(a, b) : std::pair(b, a);
 }
 
-/// What a job starts with: an elastic gang the least it is content with, since it grows by itself.
+/// What a job starts with: the least it is content with, since it grows by itself.
 demand at_least(const demand& wanted) {
   auto least = wanted;
+  least.replicas = 1;
   if (least.gang) least.gang->ranks_max = least.gang->ranks_min;
   return least;
 }
@@ -101,7 +102,7 @@ node_mask work_queue::mask_after_grace(const demand& wanted, std::optional<line_
   const auto start = now_ + options_.grace;
   if (const auto* const mask = bars.mask(nodes_.size(), start, end_of(wanted, start), except))
     return *mask;
-  return node_mask(nodes_.size(), 0xFF);
+  return node_mask(nodes_.size() + score_mask_padding, 0xFF);
 }
 
 bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room room) {
@@ -142,9 +143,10 @@ bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room 
         largest = std::max(largest, milli);
       }
     }
-    return std::all_of(
-               shared.begin(), shared.end(),
-               [&](const auto& one) { return share_allows(after, line.team, one.first, one.second); })
+    return std::all_of(shared.begin(), shared.end(),
+                       [&](const auto& one) {
+                         return share_allows(after, line.team, one.first, one.second);
+                       })
            && std::all_of(reclaimed.begin(), reclaimed.end(), [&](const auto& one) {
                 return one.second.first - one.second.second < after.borrowed(one.first, line.team);
               });

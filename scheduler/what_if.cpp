@@ -40,8 +40,9 @@ std::optional<expectation> run_until_start(work_queue& queue,
     if (!next || !view || view->hold == hold_state::held) return std::nullopt;
     // Reviews alone never end; without anything that ends by itself there is nothing to wait for.
     const auto jobs = queue.jobs();
-    const bool something_ends =
-        std::any_of(jobs.begin(), jobs.end(), [](const job_view& job) { return job.ends || job.making_room_for; });
+    const bool something_ends = std::any_of(jobs.begin(), jobs.end(), [](const job_view& job) {
+      return job.ends || job.making_room_for;
+    });
     if (!something_ends && queue.windows().empty() && !queue.promised()) return std::nullopt;
     now = *next;
   }

@@ -40,9 +40,10 @@ struct submission {
   friend bool operator==(const submission&, const submission&) = default;
 };
 
-/// Replicas or ranks a job of this demand starts with at least, and has at most.
+/// Replicas or ranks a job of this demand starts with at least, and has at most. Replicas without a gang are independent
+/// of each other, so the job starts with the first and grows.
 [[nodiscard]] constexpr std::uint32_t ranks_min(const demand& wanted) noexcept {
-  return wanted.gang ? wanted.gang->ranks_min : wanted.replicas;
+  return wanted.gang ? wanted.gang->ranks_min : 1;
 }
 
 [[nodiscard]] constexpr std::uint32_t ranks_max(const demand& wanted) noexcept {

@@ -12,15 +12,18 @@
 namespace berth::sched::test {
 namespace {
 
-/// Work of one team, enough of it that some always waits: jobs of one device, five to fifteen minutes.
-void keep_busy(queue_trace& trace, random_source& random, const std::string& team, instant from,
+/// Work of one team, enough of it that some always waits: jobs of one device, one to five minutes.
+void keep_busy(queue_trace& trace,
+               random_source& random,
+               const std::string& team,
+               instant from,
                std::size_t jobs) {
   for (std::size_t i = 0; i < jobs; ++i) {
     queue_arrival one;
     one.at = from;
     one.work.wanted = gpus_for(team, 1, fmt::format("{}-{}", team, i));
     one.work.wanted.preemptible = preemption::allowed;
-    one.run = seconds(300 + random.below(600));
+    one.run = seconds(60 + random.below(240));
     one.work.wanted.limit = one.run;
     trace.arrivals.push_back(std::move(one));
   }
@@ -178,7 +181,10 @@ prediction do_it(work_queue& queue, instant now, const change& changed) {
 }
 
 /// A queue driven by hand through a trace: jobs end at their limits.
-void drive(work_queue& queue, const queue_trace& trace, std::size_t& next, instant until,
+void drive(work_queue& queue,
+           const queue_trace& trace,
+           std::size_t& next,
+           instant until,
            std::vector<effect>* heard = nullptr) {
   while (true) {
     std::optional<instant> now;
@@ -235,8 +241,8 @@ prediction_figures predictions(std::uint64_t seed, std::size_t questions) {
         return happened.what == act::started && happened.job.line == line;
       });
       ++figures.asked;
-      figures.right += one && found != heard.end() && found->at == one->start
-                       && *found->where == one->where;
+      figures.right +=
+          one && found != heard.end() && found->at == one->start && *found->where == one->where;
     }
   }
   return figures;

@@ -1,6 +1,5 @@
 // A few rounds of each experiment; tests/bench/queue runs them in full.
 #include "tests/scheduler/queue_experiments.hpp"
-
 #include "tests/scheduler/queue_support.hpp"
 
 namespace berth::sched::test {

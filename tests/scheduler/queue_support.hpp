@@ -200,7 +200,7 @@ class watcher {
       const auto room = queue.quota_for(line.id);
       if (room == quota_room::full || room == quota_room::never) continue;
       if (queue.teams().has_model_quotas(line.team)) continue;
-      std::vector<std::uint8_t> open(queue.nodes().size(), 0xFF);
+      std::vector<std::uint8_t> open(queue.nodes().size() + score_mask_padding, 0xFF);
       const auto now = queue.now();
       for (const auto& bar : queue.bars().bars()) {
         const bool own = bar.why == bar::reason::promise && bar.owner == line.id;
@@ -211,6 +211,7 @@ class watcher {
       auto nodes = queue.nodes();
       auto by = make_policy("bestfit").value();
       auto least = *line.wanted;
+      least.replicas = 1;
       if (least.gang) least.gang->ranks_max = least.gang->ranks_min;
       const auto placed = plan(nodes, *by, least, {&open, {}});
       EXPECT_FALSE(placed) << context_ << ": line " << line.id << " waits at " << now.count()

@@ -1,0 +1,309 @@
+#include "scheduler/queue.hpp"
+
+#include "scheduler/decay.hpp"
+#include "scheduler/what_if.hpp"
+#include "tests/scheduler/queue_support.hpp"
+
+namespace berth::sched::test {
+namespace {
+
+submission of(demand wanted, std::uint32_t count = 1) {
+  return {std::move(wanted), count, hold_state::free};
+}
+
+demand preemptible(demand wanted) {
+  wanted.preemptible = preemption::allowed;
+  return wanted;
+}
+
+demand limited(demand wanted, milliseconds limit) {
+  wanted.limit = limit;
+  return wanted;
+}
+
+queue_options quick() {
+  queue_options options;
+  options.policy = "pack";
+  return options;
+}
+
+TEST(decay, halves_with_every_half_life_and_does_not_depend_on_the_steps) {
+  EXPECT_NEAR(static_cast<double>(decay(hours(1), hours(1)).apply(1'000'000'000, 0)), 5e8, 2);
+  EXPECT_NEAR(static_cast<double>(decay(hours(3), hours(1)).apply(1'000'000'000, 0)), 1.25e8, 2);
+  EXPECT_EQ(decay(milliseconds(0), hours(1)).apply(77, 5), 77);
+  const auto once = decay(hours(5), hours(2)).apply(123'456'789'000, 8000);
+  std::int64_t often = 123'456'789'000;
+  for (int i = 0; i < 5 * 3600; ++i)
+    often = decay(seconds(1), hours(2)).apply(often, 8000);
+  EXPECT_NEAR(static_cast<double>(often), static_cast<double>(once),
+              static_cast<double>(once) * 1e-6);
+}
+
+TEST(team_tree, refuses_what_makes_no_tree) {
+  team_tree teams(hours(1));
+  EXPECT_FALSE(teams.set({"a", "nobody", 1, {}, {}, 0}));
+  EXPECT_FALSE(teams.set({"a", "", 0, {}, {}, 0}));
+  EXPECT_TRUE(teams.set({"a", "", 1, {}, {}, 0}));
+  EXPECT_TRUE(teams.set({"b", "a", 1, {}, {}, 0}));
+  EXPECT_FALSE(teams.set({"a", "b", 1, {}, {}, 0})) << "a circle";
+}
+
+TEST(team_tree, counts_a_child_against_its_parents_quota) {
+  team_tree teams(hours(1));
+  const auto top = teams.set({"top", "", 1, 4000, {}, 0}).value();
+  const auto child = teams.set({"child", "top", 1, {}, {}, 0}).value();
+  teams.take(child, {3000, {{0, 3000}}}, preemption::never);
+  EXPECT_EQ(teams.held(top), 3000);
+  EXPECT_EQ(teams.room(child, {1000, {}}, preemption::never, {}), quota_room::within);
+  EXPECT_EQ(teams.room(child, {2000, {}}, preemption::never, {}), quota_room::full);
+  EXPECT_EQ(teams.room(child, {5000, {}}, preemption::never, {}), quota_room::never);
+}
+
+TEST(team_tree, lets_only_preemptible_work_borrow) {
+  team_tree teams(hours(1));
+  const auto team = teams.set({"t", "", 1, 2000, {}, 1000}).value();
+  teams.take(team, {2000, {}}, preemption::never);
+  EXPECT_EQ(teams.room(team, {1000, {}}, preemption::never, {}), quota_room::full);
+  EXPECT_EQ(teams.room(team, {1000, {}}, preemption::allowed, {}), quota_room::borrows);
+}
+
+TEST(queue, starts_what_fits_and_tells_where) {
+  auto queue = queue_on(equal_nodes(1, 2), quick());
+  const auto line = queue->submit(instant(0), of(gpus_for("x", 1), 3)).value();
+  const auto effects = queue->advance(instant(0));
+  EXPECT_EQ(count_effects(effects, act::started), 2u);
+  const auto view = *queue->line(line);
+  EXPECT_EQ(view.running, 2u);
+  EXPECT_EQ(view.waiting, 1u) << "an array is one line";
+  ASSERT_TRUE(queue->finished(instant(5), {line, 0}));
+  EXPECT_TRUE(find_effect(queue->advance(instant(5)), act::started, {line, 2}));
+}
+
+TEST(queue, refuses_at_once_what_can_never_run) {
+  auto queue = queue_on(equal_nodes(2, 4), quick());
+  EXPECT_EQ(queue->submit(instant(0), of(gpus_for("x", 5))).error().code, "never_fits");
+  (void)queue->set_team({"y", "", 1, 2000, {}, 1000}).value();
+  EXPECT_EQ(queue->submit(instant(0), of(gpus_for("y", 3))).error().code, "over_quota");
+  EXPECT_TRUE(queue->submit(instant(0), of(preemptible(gpus_for("y", 3))))) << "it may borrow";
+  queue->set_condition(instant(0), 0, node_condition::drained);
+  queue->set_condition(instant(0), 1, node_condition::drained);
+  EXPECT_TRUE(queue->submit(instant(0), of(gpus_for("x", 4)))) << "a drained node comes back";
+}
+
+TEST(queue, honours_a_quota_per_device_model) {
+  auto queue = queue_on({node_of("a", 4, "H100"), node_of("b", 4, "T4")}, quick());
+  (void)queue->set_team({"x", "", 1, {}, {{"H100", 2000}}, 0}).value();
+  const auto line = queue->submit(instant(0), of(gpus_for("x", 1), 8)).value();
+  (void)queue->advance(instant(0));
+  std::map<std::string, int> on;
+  for (const auto& job : queue->jobs())
+    ++on[queue->nodes().name(job.where->ranks[0].node)];
+  EXPECT_EQ(on["a"], 2);
+  EXPECT_EQ(on["b"], 4);
+  EXPECT_EQ(queue->line(line)->waiting, 2u);
+}
+
+TEST(queue, promises_the_first_that_does_not_fit_and_fills_in_behind_it) {
+  auto queue = queue_on(equal_nodes(1, 4), quick());
+  (void)queue->submit(instant(0), of(limited(gpus_for("x", 3), minutes(10)))).value();
+  const auto big = queue->submit(instant(0), of(limited(gpus_for("x", 4), minutes(10)))).value();
+  const auto longer = queue->submit(instant(0), of(limited(gpus_for("x", 1), minutes(11)))).value();
+  const auto unbounded = queue->submit(instant(0), of(gpus_for("x", 1))).value();
+  const auto fitting =
+      queue->submit(instant(0), of(limited(gpus_for("x", 1), minutes(10)))).value();
+  const auto effects = queue->advance(instant(0));
+  ASSERT_TRUE(find_effect(effects, act::promised, {big, 0}));
+  EXPECT_EQ(find_effect(effects, act::promised, {big, 0})->until, instant(minutes(10)));
+  EXPECT_TRUE(find_effect(effects, act::started, {fitting, 0}));
+  EXPECT_FALSE(find_effect(effects, act::started, {longer, 0}));
+  EXPECT_FALSE(find_effect(effects, act::started, {unbounded, 0}));
+  EXPECT_EQ(queue->wake(), instant(minutes(10)));
+  EXPECT_TRUE(find_effect(queue->advance(minutes(10)), act::started, {big, 0}));
+}
+
+TEST(queue, evicts_for_more_urgent_work_with_notice_and_counts_the_loss) {
+  auto queue = queue_on(equal_nodes(1, 2), quick());
+  const auto tune = queue->submit(instant(0), of(preemptible(gpus_for("x", 1, "tune")), 2)).value();
+  (void)queue->advance(instant(0));
+  auto urgent = gpus_for("y", 1, "serve");
+  urgent.priority = 1;
+  const auto serve = queue->submit(minutes(1), of(urgent)).value();
+  const auto told = queue->advance(minutes(1));
+  ASSERT_EQ(count_effects(told, act::leave), 1u);
+  EXPECT_EQ(told[0].until, instant(minutes(1) + seconds(30)));
+  EXPECT_EQ(told[0].by, (job_id{serve, 0}));
+  const auto then = queue->advance(minutes(1) + seconds(30));
+  const auto gone = std::find_if(then.begin(), then.end(),
+                                 [](const effect& one) { return one.what == act::evicted; });
+  ASSERT_NE(gone, then.end());
+  EXPECT_EQ(gone->lost, 90 * gpu_time_per_gpu_second) << "one device for a minute and a half";
+  EXPECT_TRUE(find_effect(then, act::started, {serve, 0}));
+  EXPECT_EQ(queue->line(tune)->waiting, 1u);
+  const auto& teams = queue->teams();
+  EXPECT_EQ(queue->counters().lost_for.at({*teams.find("x"), *teams.find("y")}), gone->lost);
+}
+
+TEST(queue, evicts_what_has_least_to_lose_and_never_within_its_minimum_run_time) {
+  auto queue = queue_on(equal_nodes(1, 3), quick());
+  auto young = preemptible(gpus_for("x", 1));
+  young.run_min = hours(1);
+  const auto old = queue->submit(instant(0), of(preemptible(gpus_for("x", 1)))).value();
+  (void)queue->advance(instant(0));
+  const auto middle = queue->submit(minutes(5), of(preemptible(gpus_for("x", 1)))).value();
+  const auto sheltered = queue->submit(minutes(9), of(young)).value();
+  (void)queue->advance(minutes(9));
+  auto urgent = gpus_for("y", 1);
+  urgent.priority = 1;
+  (void)queue->submit(minutes(10), of(urgent)).value();
+  const auto effects = queue->advance(minutes(10));
+  EXPECT_FALSE(find_effect(effects, act::leave, {old, 0}));
+  EXPECT_FALSE(find_effect(effects, act::leave, {sheltered, 0}));
+  EXPECT_TRUE(find_effect(effects, act::leave, {middle, 0}));
+}
+
+TEST(queue, tells_the_evicted_to_stay_when_the_urgent_work_is_cancelled) {
+  auto queue = queue_on(equal_nodes(1, 1), quick());
+  const auto tune = queue->submit(instant(0), of(preemptible(gpus_for("x", 1)))).value();
+  (void)queue->advance(instant(0));
+  auto urgent = gpus_for("y", 1);
+  urgent.priority = 1;
+  const auto serve = queue->submit(minutes(1), of(urgent)).value();
+  ASSERT_TRUE(find_effect(queue->advance(minutes(1)), act::leave, {tune, 0}));
+  ASSERT_TRUE(queue->cancel(minutes(1), serve));
+  EXPECT_TRUE(find_effect(queue->advance(minutes(1)), act::stay, {tune, 0}));
+  EXPECT_EQ(queue->advance(minutes(3)).size(), 0u);
+  EXPECT_EQ(queue->line(tune)->running, 1u);
+}
+
+TEST(queue, gives_borrowed_quota_back_to_its_owner) {
+  auto queue = queue_on(equal_nodes(1, 4), quick());
+  (void)queue->set_team({"owner", "", 1, 2000, {}, 0}).value();
+  (void)queue->set_team({"guest", "", 1, 2000, {}, 2000}).value();
+  const auto guest = queue->submit(instant(0), of(preemptible(gpus_for("guest", 1)), 4)).value();
+  (void)queue->advance(instant(0));
+  EXPECT_EQ(queue->line(guest)->running, 4u);
+  const auto owner = queue->submit(minutes(1), of(gpus_for("owner", 1), 2)).value();
+  (void)queue->advance(minutes(1));
+  (void)queue->advance(minutes(2));
+  EXPECT_EQ(queue->line(owner)->running, 2u);
+  EXPECT_EQ(queue->line(guest)->running, 2u);
+}
+
+TEST(queue, holds_releases_and_reprioritises) {
+  auto queue = queue_on(equal_nodes(1, 1), quick());
+  const auto first = queue->submit(instant(0), {gpus_for("x", 1), 1, hold_state::held}).value();
+  const auto second = queue->submit(instant(0), of(gpus_for("x", 1))).value();
+  EXPECT_TRUE(find_effect(queue->advance(instant(0)), act::started, {second, 0}));
+  const auto third = queue->submit(instant(1), of(gpus_for("x", 1))).value();
+  ASSERT_TRUE(queue->release(first));
+  ASSERT_TRUE(queue->reprioritise(third, 5));
+  ASSERT_TRUE(queue->finished(instant(2), {second, 0}));
+  EXPECT_TRUE(find_effect(queue->advance(instant(2)), act::started, {third, 0}));
+  EXPECT_EQ(queue->hold(99).error().code, "no_such_line");
+}
+
+TEST(queue, starts_nothing_that_may_run_into_a_maintenance_window) {
+  auto queue = queue_on(equal_nodes(1, 2), quick());
+  (void)queue->announce({{0}, minutes(30), minutes(60), "new cooling"}).value();
+  const auto late = queue->submit(instant(0), of(limited(gpus_for("x", 1), minutes(31)))).value();
+  const auto open = queue->submit(instant(0), of(gpus_for("x", 1))).value();
+  const auto soon = queue->submit(instant(0), of(limited(gpus_for("x", 1), minutes(30)))).value();
+  const auto effects = queue->advance(instant(0));
+  EXPECT_TRUE(find_effect(effects, act::started, {soon, 0}));
+  EXPECT_FALSE(find_effect(effects, act::started, {late, 0}));
+  EXPECT_FALSE(find_effect(effects, act::started, {open, 0}));
+  (void)queue->advance(minutes(30));
+  const auto after = queue->advance(minutes(60));
+  EXPECT_TRUE(find_effect(after, act::started, {late, 0}));
+  EXPECT_TRUE(find_effect(after, act::started, {open, 0}));
+}
+
+TEST(queue, sets_a_sick_device_aside_while_its_neighbours_serve) {
+  auto queue = queue_on(equal_nodes(1, 2), quick());
+  queue->set_healthy(0, 0, false);
+  const auto line = queue->submit(instant(0), of(gpus_for("x", 1), 2)).value();
+  const auto effects = queue->advance(instant(0));
+  ASSERT_EQ(count_effects(effects, act::started), 1u);
+  EXPECT_EQ(effects[0].where->ranks[0].devices, 2u);
+  queue->set_healthy(0, 0, true);
+  EXPECT_TRUE(find_effect(queue->advance(instant(1)), act::started, {line, 1}));
+}
+
+TEST(queue, waits_again_when_its_node_is_gone) {
+  auto queue = queue_on(equal_nodes(2, 1), quick());
+  const auto line = queue->submit(instant(0), of(gpus_for("x", 1))).value();
+  (void)queue->advance(instant(0));
+  const auto node = queue->job({line, 0})->where->ranks.at(0).node;
+  queue->set_condition(instant(5), node, node_condition::gone);
+  const auto effects = queue->advance(instant(5));
+  EXPECT_TRUE(find_effect(effects, act::lost, {line, 0}));
+  ASSERT_TRUE(find_effect(effects, act::started, {line, 0}));
+  EXPECT_NE(queue->job({line, 0})->where->ranks.at(0).node, node);
+}
+
+TEST(queue, starts_an_elastic_gang_small_and_lets_it_grow) {
+  auto queue = queue_on(equal_nodes(2, 2), quick());
+  const auto other = queue->submit(instant(0), of(gpus_for("x", 1), 2)).value();
+  (void)queue->advance(instant(0));
+  auto elastic = gpus_for("y", 1);
+  elastic.gang = gang_wish{2, 4};
+  const auto gang = queue->submit(instant(1), of(elastic)).value();
+  const auto started = find_effect(queue->advance(instant(1)), act::started, {gang, 0});
+  ASSERT_TRUE(started);
+  EXPECT_EQ(started->where->ranks.size(), 2u);
+  ASSERT_TRUE(queue->finished(instant(2), {other, 0}));
+  const auto grown = find_effect(queue->advance(instant(2)), act::grown, {gang, 0});
+  ASSERT_TRUE(grown);
+  EXPECT_EQ(grown->where->ranks.size(), 1u);
+  EXPECT_EQ(queue->job({gang, 0})->where->ranks.size(), 3u);
+}
+
+TEST(queue, moves_preemptible_work_together_only_when_a_gang_then_starts) {
+  auto options = quick();
+  options.policy = "spread";
+  auto queue = queue_on(equal_nodes(2, 2), options);
+  const auto small = queue->submit(instant(0), of(preemptible(gpus_for("x", 1)), 2)).value();
+  (void)queue->advance(instant(0));
+  ASSERT_NE(queue->job({small, 0})->where->ranks[0].node,
+            queue->job({small, 1})->where->ranks[0].node);
+  auto whole = gpus_for("x", 2, "pair");
+  const auto pair = queue->submit(minutes(1), of(whole)).value();
+  ASSERT_EQ(count_effects(queue->advance(minutes(1)), act::leave), 1u);
+  const auto effects = queue->advance(minutes(2));
+  EXPECT_EQ(count_effects(effects, act::moved), 1u);
+  EXPECT_TRUE(find_effect(effects, act::started, {pair, 0}));
+  EXPECT_EQ(queue->line(small)->running, 2u);
+}
+
+TEST(queue, makes_who_waits_long_as_urgent_as_the_most_urgent) {
+  auto options = quick();
+  options.ageing = minutes(10);
+  auto queue = queue_on(equal_nodes(1, 1), options);
+  auto urgent = gpus_for("x", 1);
+  urgent.priority = 2;
+  const auto first = queue->submit(instant(0), of(urgent)).value();
+  (void)queue->advance(instant(0));
+  const auto patient = queue->submit(instant(1), of(gpus_for("x", 1))).value();
+  (void)queue->advance(instant(1));
+  (void)queue->submit(minutes(25), of(urgent)).value();
+  ASSERT_TRUE(queue->finished(minutes(26), {first, 0}));
+  EXPECT_TRUE(find_effect(queue->advance(minutes(26)), act::started, {patient, 0}));
+}
+
+TEST(what_if, tells_that_two_more_nodes_would_help_and_changes_nothing) {
+  auto queue = queue_on(equal_nodes(1, 8), quick());
+  (void)queue->submit(instant(0), of(gpus_for("x", 8))).value();
+  (void)queue->advance(instant(0));
+  const auto line = queue->submit(instant(1), of(gpus_for("x", 8), 2)).value();
+  EXPECT_EQ(queue->advance(instant(1)).size(), 0u);
+  change more;
+  more.nodes = {node_of("more-1", 8), node_of("more-2", 8)};
+  const auto told = what_if(*queue, instant(1), more).value();
+  EXPECT_TRUE(find_effect(told.effects, act::started, {line, 0}));
+  EXPECT_TRUE(find_effect(told.effects, act::started, {line, 1}));
+  EXPECT_EQ(queue->nodes().size(), 1u);
+  EXPECT_EQ(queue->advance(instant(1)).size(), 0u);
+}
+
+}  // namespace
+}  // namespace berth::sched::test
