@@ -116,7 +116,7 @@ class examiner {
     }
     if (fits(mask(line))) return;
     if (fits(nullptr)) {
-      name_the_bar();
+      name_the_bar(line);
       return;
     }
     const auto& by = made_.fit.nodes_by;
@@ -133,22 +133,25 @@ class examiner {
       made_.first = hindrance::devices;
   }
 
-  void name_the_bar() {
+  /// It fits but for bars: a promise to somebody else, else a window, else a place that is being handed over.
+  void name_the_bar(std::optional<line_id> line) {
     made_.first = hindrance::promised;
-    if (queue_.promised()) {
-      made_.kept_for = queue_.promised();
-      if (const auto holder = queue_.line(made_.kept_for->job.line)) {
+    const auto& promised = queue_.promised();
+    if (promised && line != promised->job.line && fits(mask(promised->job.line))) {
+      made_.kept_for = promised;
+      if (const auto holder = queue_.line(promised->job.line)) {
         made_.kept_for_name = holder->wanted->name;
         made_.kept_for_team = queue_.teams().spec(holder->team).name;
       }
+      return;
     }
-    for (const auto& bar : queue_.bars().bars())
-      if (bar.why == bar::reason::window && (!bar.until || *bar.until > now_) && admits(bar.node)
-          && !queue_.promised()) {
-        made_.first = hindrance::maintenance;
-        made_.window = queue_.windows().at(bar.owner);
-        return;
-      }
+    for (const auto& bar : queue_.bars().bars()) {
+      const bool open = !bar.until || *bar.until > now_;
+      if (bar.why != bar::reason::window || !open || !admits(bar.node)) continue;
+      made_.first = hindrance::maintenance;
+      made_.window = queue_.windows().at(bar.owner);
+      return;
+    }
   }
 
   const work_queue& queue_;
@@ -228,9 +231,7 @@ std::string nodes_in_words(const fit_report& fit) {
   for (const auto& [what, text] : words)
     if (const auto count = fit.nodes_by[static_cast<std::size_t>(what)])
       parts.push_back(fmt::format("{} {}", count, text));
-  return parts.empty() ? std::string()
-                       : fmt::format("Of the nodes, {} are {}.",
-                                     parts.size() == 1 ? "all" : "these", joined(parts, "and"));
+  return parts.empty() ? std::string() : fmt::format("Nodes: {}.", joined(parts, "and"));
 }
 
 std::string missing_in_words(const need& missing) {

@@ -90,7 +90,7 @@ TEST(explain, says_what_a_free_place_is_kept_for) {
   running.limit = hours(1);
   (void)queue->submit(instant(0), of(running)).value();
   (void)queue->submit(instant(0), of(gpus_for("x", 4, "gang"))).value();
-  const auto line = queue->submit(instant(0), of(gpus_for("y", 1, "long"))).value();
+  const auto line = queue->submit(instant(0), of(gpus_for("x", 1, "long"))).value();
   (void)queue->advance(instant(0));
   const auto told = explain(*queue, instant(0), line).value();
   EXPECT_EQ(told.first, hindrance::promised);

@@ -160,7 +160,7 @@ result<sched::queue_trace> trace_for(const queue_mode_options& options, std::uin
   return make_queue_trace(shape, seed);
 }
 
-std::string quoted(std::string_view text) {
+std::string json_text(std::string_view text) {
   std::string made = "\"";
   for (const char c : text) {
     if (c == '"' || c == '\\')
@@ -201,7 +201,7 @@ std::string json_line(const queue_run& run) {
       R"({{"mode":"queue","policy":{},"seed":{},"jobs":{},"started":{},"finished":{},"overran":{},"refused":{},)"
       R"("end_s":{:.3f},"utilisation_pct":{:.3f},)"
       R"("wait_s":{{"mean":{:.3f},"p50":{:.3f},"p90":{:.3f},"max":{:.3f}}},"teams":{{)",
-      quoted(run.policy), run.seed ? std::to_string(*run.seed) : "null", report.jobs.size(),
+      json_text(run.policy), run.seed ? std::to_string(*run.seed) : "null", report.jobs.size(),
       waits.size(), report.counters.finished, report.counters.overran, report.refused.size(),
       in_seconds(report.end), report.utilisation_pct(), report.wait_mean_ms() / 1000.0,
       in_seconds(wait_at(waits, 50)), in_seconds(wait_at(waits, 90)),
@@ -216,7 +216,7 @@ std::string json_line(const queue_run& run) {
                           : in_seconds(team.wait_total) / static_cast<double>(team.jobs_started);
     text += fmt::format(
         R"({}{}:{{"weight":{},"gpu_seconds":{:.3f},"share_pct":{:.3f},"started":{},"wait_mean_s":{:.3f},"wait_max_s":{:.3f}}})",
-        separator, quoted(name), team.weight, in_gpu_seconds(team.consumed), share,
+        separator, json_text(name), team.weight, in_gpu_seconds(team.consumed), share,
         team.jobs_started, mean, in_seconds(team.wait_max));
     separator = ",";
   }
@@ -226,8 +226,8 @@ std::string json_line(const queue_run& run) {
   separator = "";
   for (const auto& [pair, lost] : report.counters.lost_for) {
     text += fmt::format(R"({}{{"team":{},"for":{},"gpu_seconds":{:.3f}}})", separator,
-                        quoted(run.team_names[pair.first]), quoted(run.team_names[pair.second]),
-                        in_gpu_seconds(lost));
+                        json_text(run.team_names[pair.first]),
+                        json_text(run.team_names[pair.second]), in_gpu_seconds(lost));
     separator = ",";
   }
   text += fmt::format(R"(],"promises":{{"kept":{},"late":{},"displaced":{}}}}})",

@@ -1,5 +1,6 @@
 #include "tools/simulate/simulate.hpp"
 
+#include "tools/simulate/queue_mode.hpp"
 #include "tools/simulate/reports.hpp"
 
 #include <CLI/App.hpp>
@@ -79,11 +80,31 @@ struct typed_options {
   std::string plot;
   std::string placements;
   bool shuffle = false;
+  bool queue = false;
+  std::string arrivals;
+  std::string teams = "x:2,y:1";
+  bool no_backfill = false;
 };
+
+result<void> run_queue(const typed_options& typed, std::vector<std::uint64_t> seeds) {
+  queue_mode_options options;
+  if (!typed.trace.empty()) options.trace = typed.trace;
+  if (!typed.arrivals.empty()) options.arrivals = typed.arrivals;
+  options.policies = split(typed.policies);
+  options.seeds = std::move(seeds);
+  options.teams = typed.teams;
+  options.behind = typed.no_backfill ? sched::backfill::off : sched::backfill::easy;
+  options.form = typed.form == "json" ? queue_form::json : queue_form::table;
+  return simulate_queue(options, std::cout, std::cerr);
+}
 
 result<void> run_typed(const typed_options& typed) {
   auto seeds = parse_seeds(typed.seeds);
   if (!seeds) return std::move(seeds).error();
+  if (typed.queue || !typed.arrivals.empty()) return run_queue(typed, *std::move(seeds));
+  if (typed.trace.empty())
+    return fail(kind::invalid, "no_trace",
+                "--trace DIR is missing; only --queue can do without, on made-up nodes");
   simulate_options options;
   options.trace = typed.trace;
   options.workloads = split(typed.workloads);
@@ -157,10 +178,8 @@ void add_simulate(CLI::App& app) {
   auto typed = std::make_shared<typed_options>();
   auto* command =
       app.add_subcommand("simulate", "Replay a published workload through the scheduler");
-  command
-      ->add_option("--trace", typed->trace,
-                   "Folder with openb_node_list_gpu_node.csv and openb_pod_list_W.csv")
-      ->required();
+  command->add_option("--trace", typed->trace,
+                      "Folder with openb_node_list_gpu_node.csv and openb_pod_list_W.csv");
   command->add_option("--workload", typed->workloads, "Workloads W, separated by commas")
       ->capture_default_str();
   command->add_option("--policy", typed->policies, "Policies, separated by commas")
@@ -178,6 +197,15 @@ void add_simulate(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--plot", typed->plot,
                       "Write allocation and fragmentation over arrivals to an SVG file");
+  command->add_flag("--queue", typed->queue,
+                    "Queue mode: arrivals with durations, limits, teams and priorities");
+  command->add_option("--arrivals", typed->arrivals,
+                      "Queue mode: a pod list with arrive_s, run_s, limit_s, team and priority "
+                      "added; without it arrivals are made up by the seed");
+  command->add_option("--teams", typed->teams, "Queue mode: teams with weights, such as x:2,y:1")
+      ->capture_default_str();
+  command->add_flag("--no-backfill", typed->no_backfill,
+                    "Queue mode: nothing starts behind what waits");
   command->add_option("--placements", typed->placements, "Write every placement to a CSV file");
   command->callback([typed] {
     const auto done = run_typed(*typed);
