@@ -16,6 +16,20 @@ inline void relax() noexcept {
 #endif
 }
 
+/// Asks for the cache line at `at`, which another CPU wrote, without waiting for it.
+inline void fetch_to_read(const void* at) noexcept {
+  __builtin_prefetch(at, 0);
+}
+
+/// Asks for the cache line at `at` in order to write it: other CPUs' copies go. A hint; nothing where it is unknown.
+inline void fetch_to_write(void* at) noexcept {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" ::"m"(*static_cast<char*>(at)));
+#else
+  __builtin_prefetch(at, 1);
+#endif
+}
+
 /// The CPU this thread runs on, from memory the kernel keeps up to date (2 ns).
 [[nodiscard]] inline std::uint32_t current_cpu() noexcept {
   return static_cast<std::uint32_t>(::sched_getcpu());

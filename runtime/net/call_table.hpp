@@ -65,10 +65,15 @@ class call_table {
     return (id & index_max) < size_ && at_index(id).id.load(std::memory_order_relaxed) == id;
   }
 
-  /// Takes the slot out for good; null when its caller has given up. The place is free then.
-  [[nodiscard]] pending* finish(std::uint64_t id) noexcept {
+  /// Takes the slot out for good; null when its caller has given up. The place is free then. `own` is the slot whose
+  /// caller is the reader itself, if any: nobody else can give that one up, so it needs no exchange.
+  [[nodiscard]] pending* finish(std::uint64_t id, const pending* own = nullptr) noexcept {
     auto& at = at_index(id);
-    pending* slot = at.slot.exchange(nullptr, std::memory_order_acq_rel);
+    pending* slot = at.slot.load(std::memory_order_acquire);
+    if (slot != nullptr && slot == own)
+      at.slot.store(nullptr, std::memory_order_relaxed);
+    else
+      slot = at.slot.exchange(nullptr, std::memory_order_acq_rel);
     at.id.store(0, std::memory_order_relaxed);
     free_place(id);
     return slot;

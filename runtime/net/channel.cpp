@@ -82,7 +82,7 @@ look channel::take(arrival& what) {
       continue;
     }
     const std::byte* body = nullptr;
-    switch (lane_->peek(what.header, body)) {
+    switch (ring_ != nullptr ? ring_->peek(what.header, body) : lane_->peek(what.header, body)) {
       case look::nothing:
         return on_nothing();
       case look::broken:
@@ -120,7 +120,7 @@ look channel::take_slowly(arrival& what, const std::byte* body) {
   if (is_own(sort)) {
     on_own_frame(what.header, body);
     if (ended()) return look::broken;
-    lane_->pop();
+    pop();
     return look::nothing;
   }
   if ((what.header.flags & flag_transfer) != 0 || what.header.externals != 0)
@@ -158,7 +158,7 @@ look channel::on_chunk(arrival& what, const std::byte* body) {
   const auto into = assembly_.next(transfer, what.header.revision, size);
   if (!into) return broken(violation(into.error().message));
   std::memcpy(*into, body, size);
-  lane_->pop();
+  pop();
   what.whole = assembly_.arrived(transfer, size);
   if (!what.whole) return look::nothing;
   what.header = what.whole->header;
@@ -177,7 +177,7 @@ look channel::on_compound(arrival& what, const std::byte* body) {
   whole.header = header;
   whole.header.flags &= static_cast<std::uint8_t>(~flag_transfer);
   std::memcpy(whole.body.reset(header.size), body, header.size);
-  lane_->pop();
+  pop();
   std::vector<external_place> places(header.externals);
   const std::size_t block = header.size - table;
   if (table != 0) std::memcpy(places.data(), whole.body.data() + block, table);
@@ -276,7 +276,7 @@ message channel::keep(arrival& what) {
   message copy;
   copy.header = what.header;
   std::memcpy(copy.body.reset(what.header.size), what.raw, what.header.size);
-  lane_->pop();
+  pop();
   what.raw = nullptr;
   return copy;
 }

@@ -13,7 +13,7 @@
 #include "runtime/net/link.hpp"
 #include "runtime/net/message.hpp"
 #include "runtime/net/outbox.hpp"
-#include "runtime/net/ring.hpp"
+#include "runtime/net/ring_lane.hpp"
 #include "runtime/net/segments.hpp"
 #include "runtime/net/statistics.hpp"
 
@@ -114,9 +114,7 @@ class channel final : public std::enable_shared_from_this<channel> {
   [[nodiscard]] bool forked() const noexcept { return fork_generation_ != base::fork_generation(); }
 
   // --- receiving, by the reader
-  [[nodiscard]] bool ready() noexcept {
-    return ring_in_ != nullptr ? ring_in_->ready() : lane_->ready();
-  }
+  [[nodiscard]] bool ready() noexcept { return ring_ != nullptr ? ring_->ready() : lane_->ready(); }
 
   /// The end of file was seen; what was sent before may still be there.
   [[nodiscard]] bool hung_up() const noexcept { return hung_up_; }
@@ -125,7 +123,7 @@ class channel final : public std::enable_shared_from_this<channel> {
   look take(arrival& what);
 
   void done(const arrival& what) noexcept {
-    if (what.raw != nullptr) lane_->pop();
+    if (what.raw != nullptr) pop();
   }
 
   /// Copies an arrival out as a message and is done with it.
@@ -215,6 +213,14 @@ class channel final : public std::enable_shared_from_this<channel> {
   [[nodiscard]] bool queue_allows(when_full then) const noexcept;
 
   void sleep(base::time_point deadline);
+
+  void pop() noexcept {
+    if (ring_ != nullptr) [[likely]]
+      ring_->pop();
+    else
+      lane_->pop();
+  }
+
   look take_slowly(arrival& what, const std::byte* body);
   look on_nothing();
   look pull_bulk(arrival& what);
@@ -242,8 +248,7 @@ class channel final : public std::enable_shared_from_this<channel> {
   tally segments_out_;
   // Read by all.
   alignas(64) const std::unique_ptr<lane> lane_;
-  ring_consumer* const
-      ring_in_;  // the lane's, looked at without a virtual call; null on socket lanes
+  ring_lane* const ring_;  // the same lane when it is a ring: the warm path makes no virtual calls
   const std::size_t direct_max_;
   const limits bounds_;
   const std::uint32_t fork_generation_;

@@ -87,7 +87,7 @@ void reservation::set_call(std::uint64_t id) noexcept {
 
 channel::channel(std::unique_ptr<lane> over, limits bounds)
     : lane_(std::move(over)),
-      ring_in_(lane_->inbound_ring()),
+      ring_(dynamic_cast<ring_lane*>(lane_.get())),
       direct_max_(lane_->frame_max() - sizeof(frame_header)),
       bounds_(bounds),
       fork_generation_(base::fork_generation()),
@@ -120,10 +120,11 @@ reservation channel::open_direct(const frame_header& header, std::size_t body, w
   lock_.lock();
   if (backlog_.load(std::memory_order_relaxed)) [[unlikely]]
     outbox_.pump(*lane_);
-  std::byte* at = outbox_.holds_back(header.call) ? nullptr : lane_->room(bytes);
+  const auto room = [&] { return ring_ != nullptr ? ring_->room(bytes) : lane_->room(bytes); };
+  std::byte* at = outbox_.holds_back(header.call) ? nullptr : room();
   if (at == nullptr) [[unlikely]] {
     publish_locked();  // what fills the lane must be seen before it can be emptied
-    at = outbox_.holds_back(header.call) ? nullptr : lane_->room(bytes);
+    at = outbox_.holds_back(header.call) ? nullptr : room();
   }
   if (at != nullptr) [[likely]] {
     std::memcpy(at, &header, sizeof header);
@@ -242,7 +243,10 @@ std::optional<std::uint32_t> channel::lend_copy(std::span<const std::byte> bytes
 }
 
 void channel::commit_direct(reservation::when publish) noexcept {
-  lane_->commit(open_bytes_);
+  if (ring_ != nullptr) [[likely]]
+    ring_->commit(open_bytes_);
+  else
+    lane_->commit(open_bytes_);
   frames_out_.add(1);
   bytes_out_.add(open_bytes_);
   if (publish == reservation::when::now || ++unpublished_ >= batch_frames_max
@@ -316,10 +320,17 @@ bool channel::has_room(std::size_t body) noexcept {
 
 void channel::publish_locked(publishing why) noexcept {
   if (!outbox_.empty()) outbox_.pump(*lane_);
-  lane_->publish();
   unpublished_ = 0;
-  rang_.store(lane_->rang(), std::memory_order_relaxed);
-  const bool waits = !outbox_.empty() || lane_->unpublished();
+  bool waits = false;
+  if (ring_ != nullptr) [[likely]] {
+    ring_->publish();
+    rang_.store(ring_->rang(), std::memory_order_relaxed);
+    waits = !outbox_.empty();
+  } else {
+    lane_->publish();
+    rang_.store(lane_->rang(), std::memory_order_relaxed);
+    waits = !outbox_.empty() || lane_->unpublished();
+  }
   dirty_.store(waits, std::memory_order_relaxed);
   backlog_.store(waits, waits ? std::memory_order_seq_cst : std::memory_order_relaxed);
   // The reader moves it on, also when it fell asleep before there was a backlog.

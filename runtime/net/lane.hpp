@@ -16,8 +16,6 @@
 
 namespace berth::net {
 
-class ring_consumer;
-
 /// What a look at the lane found.
 enum class look : std::uint8_t {
   nothing,
@@ -54,9 +52,6 @@ class lane {
   // --- receiving
   /// Whether `peek` would find something. Cheap; socket lanes may ask the kernel.
   virtual bool ready() noexcept = 0;
-
-  /// The ring behind `ready`, for callers that look often; null on other lanes.
-  [[nodiscard]] virtual ring_consumer* inbound_ring() noexcept { return nullptr; }
 
   /// The next frame's header (a copy) and where its body lies (memory the peer may still write: copy it once).
   virtual look peek(frame_header& header, const std::byte*& body) noexcept = 0;

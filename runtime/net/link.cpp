@@ -33,6 +33,7 @@ pending::~pending() {
 // ---------------------------------------------------------------------------------------- the reader role
 
 void link::state::step_down() noexcept {
+  own = nullptr;
   reader.store(0, std::memory_order_seq_cst);
   if (parked.load(std::memory_order_seq_cst) != 0) return wake_one_parked();
   if (async_calls.load(std::memory_order_relaxed) != 0) notice_async();
@@ -72,7 +73,7 @@ bool link::state::run(pending& slot, base::time_point deadline, Until&& until) {
   while (!until()) {
     if (try_lead()) {
       sync_drives.add(1);
-      drive(deadline, until);
+      drive(slot, deadline, until);
       step_down();
     } else {
       follow(slot, deadline, until);
@@ -83,8 +84,9 @@ bool link::state::run(pending& slot, base::time_point deadline, Until&& until) {
 }
 
 template <class Until>
-void link::state::drive(base::time_point deadline, Until&& until) {
+void link::state::drive(pending& slot, base::time_point deadline, Until&& until) {
   auto& habits = waiter_of_thread();
+  own = slot.events_ == nullptr ? &slot : nullptr;
   through->awake();
   through->over().tell_cpu();
   for (;;) {
@@ -180,7 +182,7 @@ void link::state::on_frame(arrival& what) {
 }
 
 void link::state::on_final(arrival& what) {
-  pending* slot = calls.knows(what.header.call) ? calls.finish(what.header.call) : nullptr;
+  pending* slot = calls.knows(what.header.call) ? calls.finish(what.header.call, own) : nullptr;
   if (slot == nullptr) {  // its caller has given up
     what.whole.reset();
     return through->done(what);

@@ -89,7 +89,8 @@ struct link::state {
   std::atomic<std::uint32_t> starving{0};     // callers that wait for a credit or for room
   std::atomic<std::uint32_t> async_calls{0};  // under way, with `call_events`
   std::atomic<watching> watch{watching::idle};
-  bool told_closed = false;  // by the leader
+  const pending* own = nullptr;  // the leader's slot, when only the leader can end it
+  bool told_closed = false;      // by the leader
   std::mutex parked_mutex;
   pending* parked_first = nullptr;
 
@@ -103,7 +104,7 @@ struct link::state {
 
  private:
   template <class Until>
-  void drive(base::time_point deadline, Until&& until);
+  void drive(pending& slot, base::time_point deadline, Until&& until);
   template <class Until>
   void follow(pending& slot, base::time_point deadline, Until&& until);
   void park(pending& slot) noexcept;

@@ -76,6 +76,8 @@ class ring_producer {
   [[nodiscard]] bool publish() noexcept {
     published_ = head_;
     at_.words->head.store(head_, std::memory_order_seq_cst);
+    // The next frame's line comes over before it is needed: the peer has long read what lies there.
+    base::fetch_to_write(at_.bytes + (head_ & (at_.size - 1)));
     return at_.words->asleep.load(std::memory_order_seq_cst) != 0
            && at_.words->asleep.exchange(0, std::memory_order_seq_cst) != 0;
   }
@@ -115,7 +117,10 @@ class ring_consumer {
   [[nodiscard]] bool ready() noexcept {
     if (head_seen_ != tail_) return true;
     head_seen_ = at_.words->head.load(std::memory_order_acquire);
-    return head_seen_ != tail_;
+    if (head_seen_ == tail_) return false;
+    // The frame's line travels while the reader is still on its way to it.
+    base::fetch_to_read(at_.bytes + (tail_ & (at_.size - 1)));
+    return true;
   }
 
   enum class found : std::uint8_t { nothing, frame, impossible };

@@ -88,8 +88,8 @@ server::state::kept server::state::turn_once() {
   if (has_posted_.load(std::memory_order_acquire) && run_posted() == kept::nothing)
     return kept::nothing;
   if (progress || stopping_.load(std::memory_order_relaxed)) return kept::turn;
-  if (spin()) return kept::turn;
-  return sleep();
+  if (!spin()) return sleep();
+  return scan(hot_, progress);
 }
 
 void server::state::tell_cpu() {
