@@ -187,13 +187,17 @@ void async_call_core::start(std::vector<external> externals) {
 /// Sends, or ends the call. May wait for a place in the callee's queue.
 void async_call_core::try_send() {
   for (;;) {
-    auto over = to_->pick(how_.bucket, clock_.end);
-    if (!over) return end_with(std::move(over).error());
+    client::way over;
+    if (!to_->pick_open(how_.bucket, over)) {
+      auto found = to_->pick(how_.bucket, clock_.end);
+      if (!found) return end_with(std::move(found).error());
+      over = *std::move(found);
+    }
     net::pending* slot = nullptr;
     {
       const std::lock_guard lock(mutex_);
       if (early_) break;
-      over_ = *std::move(over);
+      over_ = std::move(over);
       if (tally_.tries == 0 && tally_.starts == 0)
         slot = &first_slot_;
       else

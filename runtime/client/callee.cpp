@@ -152,6 +152,15 @@ std::shared_ptr<line> callee::choose(const version_lines& among) {
 
 // ---- picking
 
+bool callee::pick_open(const std::optional<std::uint32_t>& bucket, way& to) {
+  if (session_->generation() != base::fork_generation()) return false;
+  const std::lock_guard lock(mutex_);
+  to.to = choose(table_.versions[table_.map.version_at(bucket ? *bucket : own_bucket_)]);
+  to.revision = table_.revision;
+  to.flags = table_.pinned ? net::flag_pinned : 0;
+  return to.to && to.to->open();
+}
+
 result<way> callee::pick(const std::optional<std::uint32_t>& bucket, base::time_point end) {
   if (session_->generation() != base::fork_generation()) return after_fork();
   for (;;) {

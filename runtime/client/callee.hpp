@@ -86,6 +86,9 @@ class callee final : public client::route_follower, public std::enable_shared_fr
 
   [[nodiscard]] std::uint32_t bucket_for(std::string_view routing_key) const;
 
+  /// As `pick`, when the replica it would choose is connected: the warm way, without an error to carry.
+  [[nodiscard]] bool pick_open(const std::optional<std::uint32_t>& bucket, client::way& to);
+
   /// The replica for a call now: version by bucket, the less busy of two. A version without a live replica is asked
   /// for again, until `end`. Errors: `invalid` after fork, those of resolving and connecting.
   result<client::way> pick(const std::optional<std::uint32_t>& bucket, base::time_point end);

@@ -38,20 +38,22 @@ std::byte* sync_call::begin(const codec::plan& plan) {
     return nullptr;
   }
   if (state_ == nullptr) {
-    if (auto fits = codec::check(plan); !fits) {
-      error_ = std::move(fits).error();
+    if (plan.bytes > codec::block_bytes_max) {
+      error_ = codec::check(plan).error();
       return nullptr;
     }
     state_ = new (room_) state(how_);
   }
   auto& self = *state_;
   for (;;) {
-    auto over = to_->pick(how_.bucket, self.clock.end);
-    if (!over) {
-      error_ = std::move(over).error();
-      return nullptr;
+    if (!to_->pick_open(how_.bucket, self.over)) {
+      auto over = to_->pick(how_.bucket, self.clock.end);
+      if (!over) {
+        error_ = std::move(over).error();
+        return nullptr;
+      }
+      self.over = *std::move(over);
     }
-    self.over = *std::move(over);
     if (plan.externals != 0) {
       self.aside.resize(plan.bytes);
       return self.aside.data();

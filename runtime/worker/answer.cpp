@@ -117,8 +117,8 @@ void answer::take_failure(void* self, const berth_failure* why) {
 void answer::send() {
   holds_room = false;
   if (lost_) return;
-  if (!failed_) send_value();
-  if (failed_) send_failure();
+  if (!why_) send_value();
+  if (why_) send_failure();
 }
 
 void answer::send_value() {
@@ -135,7 +135,7 @@ void answer::send_value() {
 
 void answer::send_failure() {
   room_.reset();
-  const auto body = net::encode_failure(why_);
+  const auto body = net::encode_failure(*why_);
   auto room = to_.begin(net::frame_kind::failure, call_, body.size(), {}, 0, version_);
   if (!room) return;
   std::memcpy(room.body(), body.data(), body.size());

@@ -37,16 +37,13 @@ class answer final : public call_reports {
   [[nodiscard]] berth_sink sink(net::frame_kind as = net::frame_kind::result) noexcept;
 
   /// A failure of the host's own.
-  void refuse(error_info why) {
-    why_ = std::move(why);
-    failed_ = true;
-  }
+  void refuse(error_info why) { why_ = std::move(why); }
 
-  [[nodiscard]] bool failed() const noexcept { return failed_; }
+  [[nodiscard]] bool failed() const noexcept { return why_.has_value(); }
 
   /// The failure's kind as the counters take it; 0 for a result.
   [[nodiscard]] std::uint8_t outcome() const noexcept {
-    return failed_ ? static_cast<std::uint8_t>(why_.kind) : 0;
+    return why_ ? static_cast<std::uint8_t>(why_->kind) : 0;
   }
 
   /// The stream is complete: `send` then sends a result without a body.
@@ -78,10 +75,9 @@ class answer final : public call_reports {
   const net::reservation::when publish_;
   net::frame_kind kind_ = net::frame_kind::result;
   std::optional<net::reservation> room_;
-  bool failed_ = false;
   bool lost_ = false;   // the link is gone
   bool ended_ = false;  // the stream is complete
-  error_info why_;
+  std::optional<error_info> why_;
   // A block that cannot be written straight into the lane: it is transcoded first, or has externals.
   bool aside_used_ = false;
   std::vector<std::uint64_t> aside_;

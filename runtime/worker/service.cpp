@@ -336,12 +336,15 @@ void service::run_started(const start& call, answer& to) {
 
 void service::run_body(const start& call, answer& to, const berth_view& arguments) {
   berth_call given{&arguments, nullptr, 0, 0};
+  if (call.with.what->source_count() == 0) return run_code(call, to, given);
   caller_stream items(call.from, call.header.call, call.with, call.flow);
   const auto source = items.source();
-  if (call.with.what->source_count() != 0) {
-    given.sources = &source;
-    given.source_count = 1;
-  }
+  given.sources = &source;
+  given.source_count = 1;
+  run_code(call, to, given);
+}
+
+void service::run_code(const start& call, answer& to, const berth_call& given) {
   if (call.with.what->streams())
     run_stream(call, to, given);
   else

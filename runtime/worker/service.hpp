@@ -106,6 +106,7 @@ class service final : public net::handler {
   void run(place& at, const start& call);
   void run_started(const start& call, answer& to);
   void run_body(const start& call, answer& to, const berth_view& arguments);
+  void run_code(const start& call, answer& to, const berth_call& given);
   void run_function(const start& call, answer& to, const berth_call& given);
   void run_stream(const start& call, answer& to, const berth_call& given);
   void stop_call(std::uint64_t link, std::uint64_t call) noexcept;
