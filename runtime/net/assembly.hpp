@@ -71,6 +71,9 @@ class assembly {
   /// `size` bytes have arrived there; returns the message when this made it whole.
   [[nodiscard]] std::optional<message> arrived(std::uint32_t transfer, std::uint64_t size);
 
+  /// The pool its payloads lie in. Threads: any.
+  [[nodiscard]] block_pool& blocks() noexcept { return *pool_; }
+
   /// A message that waits for nothing (all its payloads are there already).
   [[nodiscard]] message finish(place of);
 

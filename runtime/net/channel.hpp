@@ -200,6 +200,7 @@ class channel final : public std::enable_shared_from_this<channel> {
                                        std::span<const base::external> externals,
                                        when_full then);
   void place_external(draft& in, const base::external& one);
+  [[nodiscard]] std::shared_ptr<std::byte[]> room_for(std::uint64_t bytes);
   [[nodiscard]] std::optional<std::uint32_t> lend_copy(std::span<const std::byte> bytes);
   void commit_direct(reservation::when publish) noexcept;
   void commit_draft(draft& what) noexcept;

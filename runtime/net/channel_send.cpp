@@ -29,12 +29,6 @@ queued_frame frame_of(const frame_header& header) {
   return frame;
 }
 
-std::shared_ptr<std::byte[]> copy_of(std::span<const std::byte> bytes) {
-  auto block = std::shared_ptr<std::byte[]>(new std::byte[bytes.size()]);
-  std::memcpy(block.get(), bytes.data(), bytes.size());
-  return block;
-}
-
 }  // namespace
 
 /// A message that does not go straight into the lane: it is built outside the lock and handed over at commit.
@@ -186,7 +180,7 @@ reservation channel::open_draft(const frame_header& header,
     one->header.flags |= flag_transfer;
     one->header.size = static_cast<std::uint32_t>(sizeof(transfer_head) + table);
     one->frame = frame_of(one->header);
-    one->large = std::shared_ptr<std::byte[]>(new std::byte[body]);
+    one->large = room_for(body);
     open.body_ = one->large.get();
   }
   open.channel_ = this;
@@ -216,11 +210,24 @@ void channel::place_external(draft& in, const base::external& one) {
     lock_.lock();
     place.id = outbox_.next_transfer_id();
     unlock_and_let_go();
-    auto owner = one.owner ? one.owner : std::shared_ptr<const void>(copy_of(one.bytes));
-    const auto* at = one.owner ? one.bytes.data() : static_cast<const std::byte*>(owner.get());
+    auto owner = one.owner;
+    const auto* at = one.bytes.data();
+    if (owner == nullptr) {
+      const auto copy = room_for(one.bytes.size());
+      std::memcpy(copy.get(), at, one.bytes.size());
+      at = copy.get();
+      owner = copy;
+    }
     in.transfers.push_back({place.id, {at, one.bytes.size()}, std::move(owner)});
   }
   in.places.push_back(place);
+}
+
+// Blocks are used again while they are warm: a fresh one costs more in page faults than in copying.
+std::shared_ptr<std::byte[]> channel::room_for(std::uint64_t bytes) {
+  auto block = assembly_.blocks().take(bytes);
+  if (!block) throw std::bad_alloc();
+  return block;
 }
 
 // The copy is made outside the lock: a segment that is lent is nobody else's to fill.

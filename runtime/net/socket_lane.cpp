@@ -24,7 +24,9 @@ namespace {
 constexpr std::size_t frame_bytes_max = 256 * 1024;  // one frame; also the largest chunk
 constexpr std::size_t out_bytes = 2 * frame_bytes_max;
 constexpr std::size_t in_bytes = 2 * frame_bytes_max;
-constexpr int unsent_bytes_max = 512 * 1024;
+constexpr int unsent_bytes_max = 2 * 1024 * 1024;  // about a millisecond of loopback
+constexpr std::size_t read_bytes_max =
+    32 * 1024;  // bytes of a chunk that are read along are copied once more
 constexpr std::size_t descriptors_waiting_max = 64;
 
 class socket_lane final : public lane {
@@ -65,6 +67,8 @@ class socket_lane final : public lane {
   // --- receiving: in_[in_begin_, in_end_) was read
   bool ready() noexcept override {
     if (has_something()) return true;
+    // The rest of a chunk goes straight to its place (`read_bulk`): look, but leave it in the kernel.
+    if (bulk_left_ != 0 && what_ == socket_kind::tcp) return kernel_has_something();
     read_in();
     return has_something();
   }
@@ -164,6 +168,13 @@ class socket_lane final : public lane {
   }
 
   void read_in() noexcept;
+
+  bool kernel_has_something() noexcept {
+    std::byte one;
+    const auto got = ::recv(socket_.get(), &one, 1, MSG_DONTWAIT | MSG_PEEK);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) note(got == 0 ? 0 : -errno);
+    return got > 0 || hung_up_;
+  }
 
   void skip_padding() noexcept {
     const auto now = std::min(skip_, in_end_ - in_begin_);
@@ -265,7 +276,7 @@ void socket_lane::read_in() noexcept {
     std::memmove(in_at(0), in_at(in_begin_), in_end_ - in_begin_);
     in_end_ -= std::exchange(in_begin_, 0);
   }
-  const auto room = in_bytes - in_end_;
+  const auto room = std::min(in_bytes - in_end_, read_bytes_max);
   if (hung_up_ || room == 0) return;
   long got;
   if (what_ == socket_kind::local) {

@@ -410,9 +410,11 @@ void tensor_tcp(const settings& how) {
   raw_send floor(tensor_bytes);
   linked ours(wire::tcp, 1);
   const auto link = ours.link(0);
-  std::vector<char> from(tensor_bytes, 1);
-  base::external plain;
+  const auto kept = std::make_shared<std::vector<char>>(tensor_bytes, 1);
+  const auto& from = *kept;
+  base::external plain;  // with an owner, as a tensor has one: the link sends from where it lies
   plain.bytes = std::as_bytes(std::span(from));
+  plain.owner = kept;
   send_external(*link, plain);
   row r = row_of("link.tensor.tcp", "64 MiB payload over TCP loopback, MiB a second", "MiB/s",
                  ">= 0.7");
