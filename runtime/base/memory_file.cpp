@@ -3,6 +3,9 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
+#include <limits>
+#include <optional>
 #include <string>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -57,7 +60,32 @@ std::uint64_t whole_pages(std::uint64_t bytes) noexcept {
   return (bytes + page - 1) / page * page;
 }
 
+namespace {
+
+constexpr std::uint64_t large_bytes = std::uint64_t{16} << 20;
+
+// What the kernel says can be had without swapping; nothing where it does not say.
+std::optional<std::uint64_t> available_bytes() {
+  std::ifstream file("/proc/meminfo");
+  std::string word;
+  std::uint64_t kib = 0;
+  while (file >> word) {
+    if (word == "MemAvailable:" && file >> kib) return kib * 1024;
+    file.ignore(std::numeric_limits<std::streamsize>::max(), '\n');
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
 result<memory_file> make_memory_file(const char* name, std::uint64_t bytes, sealing how) {
+  // Allocating more than there is would wake the kernel's killer before it gave an error.
+  if (bytes >= large_bytes) {
+    const auto available = available_bytes();
+    if (available && bytes > *available)
+      return fail(kind::overloaded, "out_of_memory",
+                  "no memory for " + std::to_string(bytes) + " bytes of shared memory");
+  }
   unique_fd fd(make_memfd(name));
   if (!fd) return refused("memfd_create failed");
   if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0)

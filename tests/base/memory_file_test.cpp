@@ -1,10 +1,10 @@
 #include "runtime/base/memory_file.hpp"
 
+#include "runtime/base/segment.hpp"
+
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/mman.h>
-
-#include "runtime/base/segment.hpp"
 
 namespace berth::base {
 namespace {
