@@ -120,8 +120,12 @@ WORD(yank)
 WORD(history)
 
 WORD(at)
-WORD(watch) WORD(ls) WORD(describe) WORD(status) WORD(ps) WORD(stats) WORD(logs) WORD(restart)
-    WORD(scale) WORD(down) WORD(blobs_missing) WORD(upload) WORD(fate)
+
+WORD(watch)
+
+WORD(ls)
+WORD(describe) WORD(status) WORD(ps) WORD(stats) WORD(logs) WORD(restart) WORD(scale) WORD(down)
+    WORD(blobs_missing) WORD(upload) WORD(fate)
 #undef WORD
 
         signature sample(const std::vector<std::string>& params) {
