@@ -2,7 +2,7 @@
 # The command line from end to end against a cluster of its own: every verb, its output, its exit code.
 #   cli_test.sh BUILD_DIR SOURCE_DIR
 set -uo pipefail
-berth=$1/bin/berth
+berth=$(cd "$1" && pwd)/bin/berth
 source=$2
 work=$(mktemp -d)
 unset BERTH_HEAD BERTH_OUTPUT
