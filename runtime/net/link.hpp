@@ -57,7 +57,7 @@ class call_events {
   virtual void on_credit(pending& /*call*/) noexcept {}
 };
 
-/// Told what concerns the link as a whole. The same rules as for `call_events`.
+/// Told what concerns the link as a whole. The same rules as for `call_events`; the link may not be destroyed in here.
 class link_events {
  public:
   virtual ~link_events() = default;
