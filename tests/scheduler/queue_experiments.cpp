@@ -167,15 +167,18 @@ change random_change(random_source& random, const work_queue& queue, std::uint64
   return changed;
 }
 
-/// Does for real what was asked about. The answer has the same words.
-prediction do_it(work_queue& queue, instant now, const change& changed) {
+/// Does for real what was asked about. The answer has the same words. Where the work is refused, nothing of it is done.
+result<prediction> do_it(work_queue& queue, instant now, const change& changed) {
   prediction done;
   for (const auto& node : changed.nodes)
     (void)queue.add_node(node).value();
   for (const auto line : changed.cancelled)
     queue.cancel(now, line).value();
   for (const auto& work : changed.work)
-    done.lines.push_back(queue.submit(now, work).value());
+    if (auto line = queue.submit(now, work))
+      done.lines.push_back(*line);
+    else
+      return std::move(line).error();
   done.effects = queue.advance(now);
   return done;
 }
@@ -192,7 +195,7 @@ void drive(work_queue& queue,
     if (const auto wake = queue.wake(); wake && (!now || *wake < *now)) now = *wake;
     if (!now || *now > until) return;
     while (next < trace.arrivals.size() && trace.arrivals[next].at <= *now) {
-      (void)queue.submit(*now, trace.arrivals[next].work).value();
+      (void)queue.submit(*now, trace.arrivals[next].work);  // some is too large, and refused
       ++next;
     }
     for (auto& one : queue.advance(*now))
@@ -219,10 +222,11 @@ prediction_figures predictions(std::uint64_t seed, std::size_t questions) {
       drive(*queue, trace, next, now);
       const auto changed = random_change(random, *queue, i);
       const auto before = fingerprint(*queue);
-      const auto told = what_if(*queue, now, changed).value();
+      const auto told = what_if(*queue, now, changed);
       figures.disturbed += fingerprint(*queue) != before;
       const auto done = do_it(*queue, now, changed);
-      figures.right += told.lines == done.lines && told.effects == done.effects;
+      figures.right += told && done ? told->lines == done->lines && told->effects == done->effects
+                                    : !told && !done && told.error() == done.error();
       ++figures.asked;
     }
     // When and where each line that waits will start, once nothing else arrives.
