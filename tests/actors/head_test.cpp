@@ -124,7 +124,9 @@ WORD(at)
 WORD(watch)
 
 WORD(ls)
-WORD(describe) WORD(status) WORD(ps) WORD(stats) WORD(logs) WORD(restart) WORD(scale) WORD(down)
+
+WORD(describe)
+WORD(status) WORD(ps) WORD(stats) WORD(logs) WORD(restart) WORD(scale) WORD(down)
     WORD(blobs_missing) WORD(upload) WORD(fate)
 #undef WORD
 
