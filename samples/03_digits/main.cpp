@@ -180,9 +180,7 @@ void edit(const fs::path& file, const std::string& from, const std::string& to) 
   std::ofstream(file) << text.replace(at, from.size(), to);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
+int run(int argc, char** argv) {
   if (argc != 3) {
     std::fprintf(stderr, "usage: digits DATA_FOLDER SOURCE_FOLDER\n");
     return 2;
@@ -277,8 +275,15 @@ int main(int argc, char** argv) try {
   const bool good = clients.failed == 0 && after >= 97.5 && before < after && share > 8
                     && share < 12 && all_promoted && same_keys;
   return good ? 0 : 1;
+}
 
-} catch (const berth::error& e) {
-  std::fprintf(stderr, "digits: %s\n", e.what());
-  return berth::exit_code(e.kind());
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const berth::error& e) {
+    std::fprintf(stderr, "digits: %s\n", e.what());
+    return berth::exit_code(e.kind());
+  }
 }

@@ -101,6 +101,7 @@ class recording_port final : public control_port {
 
 template <class T>
 std::string verb_word();
+// clang-format off
 #define WORD(v)                       \
   template <>                         \
   std::string verb_word<verbs::v>() { \
@@ -129,8 +130,9 @@ WORD(describe)
 WORD(status) WORD(ps) WORD(stats) WORD(logs) WORD(restart) WORD(scale) WORD(down)
     WORD(blobs_missing) WORD(upload) WORD(fate)
 #undef WORD
+    // clang-format on
 
-        signature sample(const std::vector<std::string>& params) {
+    signature sample(const std::vector<std::string>& params) {
   signature s;
   for (const auto& name : params)
     s.params.push_back({name, shape_of<int>(), flow::single});

@@ -23,9 +23,7 @@ int accept_loss(const berth::berthd::options& options) {
   return 0;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) try {
+int run(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   auto options = berth::berthd::parse_options({argv + 1, argv + argc});
   if (!options) return complain(options.error());
@@ -36,8 +34,15 @@ int main(int argc, char** argv) try {
   if (options->accept_loss) return accept_loss(*options);
   auto ended = berth::berthd::serve(*options);
   return ended ? 0 : complain(ended.error());
+}
 
-} catch (const std::exception& e) {
-  std::fprintf(stderr, "berthd: %s\n", e.what());
-  return 1;
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "berthd: %s\n", e.what());
+    return 1;
+  }
 }
