@@ -24,12 +24,6 @@ class head_link {
   /// `drives` reads the link while nobody waits on it.
   head_link(net::address where, std::string program, std::shared_ptr<net::driver> drives);
 
-  /// For a driver that outlives everything made from this.
-  head_link(net::address where, std::string program, net::driver& drives)
-      : head_link(std::move(where),
-                  std::move(program),
-                  std::shared_ptr<net::driver>(std::shared_ptr<void>(), &drives)) {}
-
   ~head_link();
   head_link(const head_link&) = delete;
   head_link& operator=(const head_link&) = delete;

@@ -32,7 +32,7 @@ result<void> context::connect() {
   auto driver = net::driver::start();
   if (!driver) return std::move(driver).error();
   driver_ = *std::move(driver);
-  head_ = std::make_shared<client::head_link>(found->head, "berth", *driver_);
+  head_ = std::make_shared<client::head_link>(found->head, "berth", driver_);
   session_ =
       std::make_shared<client::session>(driver_, std::make_shared<client::head_directory>(head_),
                                         "berth", "berth/" + std::to_string(::getpid()));
