@@ -67,6 +67,7 @@ check "an unknown tag" 3 'staging' "$berth" call t/add@staging 1 2
 check "the function's own no is exit code 1" 1 'the answer is no' "$berth" call t/no 1
 check "a crash names the signal" 5 'SIGABRT' "$berth" call t/boom 1
 check "and the worker is replaced" 0 '^0$' "$berth" call t/boom 0
+check "an array is one argument" 0 '^\[2, 4\]$' "$berth" call t/twice '[1,2]'
 check "stream" 0 '^3$' "$berth" stream t/count 3
 printf '[1,2]\n[3,4]\n{"a":5,"b":6}\n' >items.jsonl
 check "map" 0 '"item": 2, "result": 11' "$berth" map t/add items.jsonl

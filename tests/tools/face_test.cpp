@@ -60,6 +60,18 @@ TEST(arguments, stand_by_position_or_by_name_but_not_both) {
   EXPECT_FALSE(arguments_of({"1", "n=3"}));
 }
 
+TEST(arguments, an_array_stays_one_argument_on_its_way_through_the_parser) {
+  char program[] = "berth", verb[] = "call", ref[] = "t/twice", array[] = "[1,2]";
+  char* argv[] = {program, verb, ref, array};
+  auto words = words_for_parser(4, argv);
+  ASSERT_EQ(words.size(), 3U);  // last first, without the program
+  EXPECT_EQ(words[1], "t/twice");
+  EXPECT_NE(words[0].front(), '[');
+  auto back = arguments_of({words[0]});
+  ASSERT_TRUE(back);
+  EXPECT_EQ(print_json(*back), "[[1, 2]]");
+}
+
 TEST(arguments, come_from_files_as_json_or_as_bytes) {
   tests::temp_folder folder;
   const auto json = folder.write("a.json", "{\"x\": [1, 2]}").string();

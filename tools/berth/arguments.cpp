@@ -13,6 +13,8 @@
 namespace berth::tools {
 namespace {
 
+constexpr char array_mark = '\x1f';
+
 // NAME of NAME=VALUE, when NAME is an identifier.
 std::optional<std::string> name_of(const std::string& word) {
   const auto equals = word.find('=');
@@ -49,6 +51,7 @@ result<value> file_value(const std::string& path) {
 }
 
 result<value> word_value(const std::string& word) {
+  if (!word.empty() && word.front() == array_mark) return parse_word(word.substr(1));
   if (word.size() > 1 && word.front() == '@') return file_value(word.substr(1));
   return parse_word(word);
 }
@@ -72,6 +75,19 @@ result<value> arguments_of(const std::vector<std::string>& words) {
                 "give all arguments by position, or all as NAME=VALUE");
   if (!by_name.empty()) return value(std::move(by_name));
   return value(std::move(by_position));
+}
+
+std::vector<std::string> words_for_parser(int argc, char** argv) {
+  const std::string verb = argc > 1 ? argv[1] : "";
+  const bool calls = verb == "call" || verb == "stream";
+  std::vector<std::string> words;
+  for (int i = argc - 1; i > 0; --i) {
+    std::string word = argv[i];
+    if (calls && word.size() > 1 && word.front() == '[' && word.back() == ']')
+      word.insert(word.begin(), array_mark);
+    words.push_back(std::move(word));
+  }
+  return words;
 }
 
 result<std::chrono::nanoseconds> duration_of(std::string_view text) {

@@ -15,6 +15,10 @@ namespace berth::tools {
 /// input. Errors: `invalid` when both ways are mixed, `missing` for a file that is not there.
 result<value> arguments_of(const std::vector<std::string>& words);
 
+/// The command line's words for CLI11, last first. It takes a word like "[1,2]" apart where several words may stand; a JSON
+/// array is one argument, so such words of the verbs that call carry a mark, which `arguments_of` takes off.
+[[nodiscard]] std::vector<std::string> words_for_parser(int argc, char** argv);
+
 /// "250ms", "5s", "2min", "1h". Errors: `invalid` that says so.
 result<std::chrono::nanoseconds> duration_of(std::string_view text);
 

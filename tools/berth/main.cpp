@@ -1,4 +1,5 @@
 // berth: the command line.
+#include "tools/berth/arguments.hpp"
 #include "tools/berth/command.hpp"
 #include "tools/berth/help.hpp"
 #include "tools/berth/interrupt.hpp"
@@ -62,7 +63,7 @@ int main(int argc, char** argv) {
   if (argc >= 2 && std::string(argv[1]) == "__complete")
     return print_completions(commands, with, argc, argv);
   try {
-    root.parse(argc, argv);
+    root.parse(words_for_parser(argc, argv));
   } catch (const CLI::RuntimeError& why) {
     return why.get_exit_code();
   } catch (const CLI::ParseError& why) {
