@@ -20,6 +20,8 @@ if(BERTH_MOLD)
 endif()
 
 include(GNUInstallDirs)
+# Installed programs find libberth beside themselves, wherever the prefix lies.
+set(CMAKE_INSTALL_RPATH "$ORIGIN/../${CMAKE_INSTALL_LIBDIR}")
 
 # berth_library(NAME [SOURCES ...] [DEPENDS ...]): one folder of the house as a static, position-independent library.
 # It sees the root of the tree ("runtime/base/x.hpp") and the public headers (<berth/x.hpp>), nothing else.

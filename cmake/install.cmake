@@ -11,4 +11,4 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/berth-config-version.cmak
 install(FILES ${PROJECT_BINARY_DIR}/berth-config.cmake ${PROJECT_BINARY_DIR}/berth-config-version.cmake
   cmake/berth_module.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/berth)
 install(FILES LICENSE CHANGELOG.md DESTINATION ${CMAKE_INSTALL_DOCDIR})
-install(CODE "execute_process(COMMAND $<TARGET_FILE:berth_cli> man \$ENV{DESTDIR}${CMAKE_INSTALL_FULL_MANDIR}/man1 COMMAND_ERROR_IS_FATAL ANY)")
+install(CODE "execute_process(COMMAND $<TARGET_FILE:berth_cli> man \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_MANDIR}/man1\" COMMAND_ERROR_IS_FATAL ANY)")

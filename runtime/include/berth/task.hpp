@@ -172,10 +172,15 @@ class run_frame {
 
   explicit run_frame(std::coroutine_handle<promise_type> frame) noexcept : frame_(frame) {}
 
+  /// Moves: clang 14 moves what a coroutine returns where others build it in place.
+  run_frame(run_frame&& other) noexcept : frame_(std::exchange(other.frame_, {})) {}
+
   run_frame(const run_frame&) = delete;
   run_frame& operator=(const run_frame&) = delete;
 
-  ~run_frame() { frame_.destroy(); }
+  ~run_frame() {
+    if (frame_) frame_.destroy();
+  }
 
   void start_and_wait(std::atomic<bool>& ended) {
     frame_.promise().ended_ = &ended;
