@@ -21,7 +21,7 @@ int main() {
   std::printf("%s\n", hello("Ada").c_str());
 
   try {
-    rt.function<int(int)>(
+    (void)rt.function<int(int)>(
         "demo/greet@prod");  // a signature that does not fit is told at once, with both
   } catch (const berth::error& e) {
     std::printf("%s\n", std::string(to_string(e.kind())).c_str());
