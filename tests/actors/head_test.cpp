@@ -11,6 +11,7 @@
 #include <deque>
 #include <filesystem>
 #include <gtest/gtest.h>
+#include <semaphore>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -151,13 +152,13 @@ struct cluster_here {
   std::unique_ptr<store::blob_store> blobs;
   std::unique_ptr<head> all;
   std::uint64_t calls = 0;
-  int downs = 0;
+  std::counting_semaphore<> downs{0};
 
   explicit cluster_here(bool mesh = false) {
     blobs = *store::blob_store::open(where.path / "blobs");
     services.blobs = blobs.get();
     services.facts.cluster = "local";
-    services.shut_down = [this](std::chrono::milliseconds) { ++downs; };
+    services.shut_down = [this](std::chrono::milliseconds) { downs.release(); };
     start(mesh);
   }
 
@@ -430,7 +431,7 @@ TEST(head, reading_verbs_tell_what_is_there) {
   EXPECT_EQ(c.ask<verbs::log_rows>(verbs::logs{"a/"})->rows.at(0).line, "an old line");
   EXPECT_EQ(c.ask<verbs::fated>(verbs::fate{"worker:1", 1, 1})->fate, "started");
   EXPECT_TRUE(c.ask<verbs::done>(verbs::down{}));
-  EXPECT_EQ(c.downs, 1);
+  EXPECT_TRUE(c.downs.try_acquire_for(std::chrono::seconds(5)));
 }
 
 TEST(head, scaling_and_restarting_replace_replicas_without_a_gap) {
