@@ -334,7 +334,8 @@ void channel::end(error_info why, tell peer) noexcept {
     const std::lock_guard lock(why_mutex_);
     if (!why_) why_ = std::move(why);
   }
-  ended_.store(true, std::memory_order_seq_cst);
+  // Once only: hanging up stirs whoever watches the socket, who looks and finds the end again.
+  if (ended_.exchange(true, std::memory_order_seq_cst)) return;
   lane_->hang_up();
   lane_->ring_own_bell();
 }

@@ -138,9 +138,13 @@ class channel final : public std::enable_shared_from_this<channel> {
     return waits && pump_backlog();
   }
 
-  /// Whoever slept on this link without the reader role is relieved.
-  void awake() noexcept {
-    if (armed_.load(std::memory_order_relaxed)) slept();
+  /// Whoever slept on this link without the reader role is relieved; returns whether somebody did. From then on the peer
+  /// wakes nobody.
+  bool awake() noexcept {
+    if (!armed_.load(std::memory_order_relaxed)) [[likely]]
+      return false;
+    slept();
+    return true;
   }
 
   /// The sleep is over.

@@ -115,7 +115,11 @@ bool driver::state::serve(link::state& one, bool tick) {
   const bool stirred = std::exchange(one.stirred, false);
   const auto now = one.watch.load(std::memory_order_relaxed);
   if (now == watching::idle && !stirred) return false;
-  if (!one.held && !take_over(one, tick || stirred)) return false;
+  if (!one.held && !take_over(one, tick || stirred)) {
+    // What stirred may be the connection's end, and edges come once: look again when nobody else drives.
+    if (stirred) one.watch.store(watching::ticking, std::memory_order_seq_cst);
+    return false;
+  }
   const bool progress = one.drain();
   if (one.through->ended()) {
     one.lose_all();
@@ -222,7 +226,10 @@ int driver::state::arm_held(const link_list& links) {
       hear_bell(*one, true);
       one->watch.store(watching::armed, std::memory_order_seq_cst);
       one->through->allow_batches(false);
-      if (one->through->arm() || one->through->ready() || one->through->ended()) limit_ms = 0;
+      if (one->through->arm() || one->through->ready() || one->through->ended())
+        limit_ms = 0;
+      else
+        one->through->count_sleep();
     } else if (one->watch.load(std::memory_order_seq_cst) == watching::ticking) {
       limit_ms = std::min(limit_ms, tick_ms);
     }

@@ -36,7 +36,7 @@ void link::state::step_down() noexcept {
   own = nullptr;
   reader.store(0, std::memory_order_seq_cst);
   if (parked.load(std::memory_order_seq_cst) != 0) return wake_one_parked();
-  if (async_calls.load(std::memory_order_relaxed) != 0) notice_async();
+  if (async_calls.load(std::memory_order_seq_cst) != 0) notice_async();
 }
 
 void link::state::step_down_quietly() noexcept {
@@ -87,7 +87,7 @@ template <class Until>
 void link::state::drive(pending& slot, base::time_point deadline, Until&& until) {
   auto& habits = waiter_of_thread();
   own = slot.events_ == nullptr ? &slot : nullptr;
-  through->awake();
+  if (through->awake()) disarm_watch();
   through->over().tell_cpu();
   for (;;) {
     const bool progress = drain();
@@ -107,6 +107,13 @@ void link::state::drive(pending& slot, base::time_point deadline, Until&& until)
     through->over().tell_cpu();
     if (passed(deadline)) return;
   }
+}
+
+// The callback thread slept until the peer rings, and now the peer rings no more: calls that begin from here on must give
+// notice again. Those that began before are seen when the role is given back.
+void link::state::disarm_watch() noexcept {
+  auto armed = watching::armed;
+  watch.compare_exchange_strong(armed, watching::idle, std::memory_order_seq_cst);
 }
 
 template <class Until>
@@ -133,8 +140,8 @@ void link::state::follow(pending& slot, base::time_point deadline, Until&& until
   unpark(slot);
   contenders.fetch_sub(1, std::memory_order_relaxed);
   const auto was = slot.state_.fetch_and(~(pending::parked_bit | pending::lead_bit));
-  // Asked to lead, but done: the role must not be left lying about while others are parked.
-  if ((was & pending::lead_bit) != 0 && until() && try_lead()) step_down();
+  // Asked to lead, but done or out of time: the role must not be left lying about while others are parked.
+  if ((was & pending::lead_bit) != 0 && (until() || passed(deadline)) && try_lead()) step_down();
 }
 
 void link::state::notice_async() noexcept {

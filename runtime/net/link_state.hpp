@@ -105,6 +105,7 @@ struct link::state {
  private:
   template <class Until>
   void drive(pending& slot, base::time_point deadline, Until&& until);
+  void disarm_watch() noexcept;
   template <class Until>
   void follow(pending& slot, base::time_point deadline, Until&& until);
   void park(pending& slot) noexcept;

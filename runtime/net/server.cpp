@@ -124,7 +124,7 @@ server::state::kept server::state::sleep() {
   const int limit_ms = now ? 0 : sleep_limit_ms();
   const int awake = ::epoll_wait(polls_.get(), events.data(), events.size(), limit_ms);
   asleep_.store(false, std::memory_order_seq_cst);
-  if (!now && spare_parked_.load(std::memory_order_seq_cst)) {
+  if (spare_parked_.load(std::memory_order_seq_cst)) {
     spare_word_.fetch_add(1, std::memory_order_seq_cst);
     base::futex_wake(spare_word_, 1);
   }

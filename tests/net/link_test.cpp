@@ -5,6 +5,7 @@
 #include <atomic>
 #include <gtest/gtest.h>
 #include <random>
+#include <semaphore>
 #include <string>
 #include <thread>
 #include <vector>
@@ -109,6 +110,69 @@ TEST_P(every_lane, drives_calls_nobody_waits_for) {
     std::memcpy(&got, slots[static_cast<std::size_t>(i)]->answer().body.data(), sizeof got);
     EXPECT_EQ(got, i);
   }
+}
+
+TEST_P(every_lane, wakes_the_callback_thread_also_after_a_waiting_caller_relieved_it) {
+  pair both(GetParam());
+  std::atomic<std::uint64_t> sleeps{0};
+  const auto note_sleeps = [&] { sleeps = both.link->statistics().sleeps; };
+  const auto slept = [&] { return soon([&] { return both.link->statistics().sleeps > sleeps; }); };
+  std::counting_semaphore<> may_answer{0};
+  const auto echo = both.does.call;
+  both.does.call = [&](served_link& from, message_view what) {
+    if (text_of(what.body) == "alone") may_answer.acquire();
+    if (text_of(what.body) == "waiting") EXPECT_TRUE(slept()) << "the caller leads and sleeps";
+    echo(from, what);
+  };
+  counting events;
+  pending slot(&events);
+  int begun = 0;
+  const auto begin_alone = [&] {
+    auto open = both.link->begin(slot, call_header(), 5);
+    ASSERT_TRUE(open);
+    std::memcpy(open.body(), "alone", 5);
+    open.commit();
+    ++begun;
+  };
+  const auto await_end = [&] { ASSERT_TRUE(soon([&] { return events.done == begun; })); };
+  for (int round = 0; round < 20; ++round) {
+    begin_alone();
+    note_sleeps();
+    may_answer.release();
+    await_end();
+    ASSERT_TRUE(slept()) << "the callback thread sleeps until the peer rings";
+    note_sleeps();
+    EXPECT_EQ(call(*both.link, "waiting"), "waiting");
+    may_answer.release();
+    begin_alone();
+    await_end();
+  }
+  EXPECT_EQ(both.link->statistics().rescues, 0U);
+}
+
+TEST_P(every_lane, hands_the_reader_role_on_when_a_wait_ends_at_its_deadline) {
+  pair both(GetParam());
+  std::atomic<int> lost{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < 500; ++i) {
+        pending slot;
+        auto open = both.link->begin(slot, call_header(), 8, {}, in(10s));
+        if (!open) {
+          ++lost;
+          continue;
+        }
+        open.commit();
+        const bool patient = t == 0;
+        const auto deadline =
+            patient ? in(10s) : base::steady::now() + std::chrono::microseconds(i % 200);
+        if (both.link->wait(slot, deadline) == completion::timed_out && patient) ++lost;
+      }
+    });
+  for (auto& thread : threads)
+    thread.join();
+  EXPECT_EQ(lost, 0) << "somebody waited ten seconds for an answer that was there";
 }
 
 TEST_P(every_lane, waits_for_a_window_of_calls_in_order) {
