@@ -73,7 +73,8 @@ function(berth_test folder unit)
   endif()
 endfunction()
 
-# berth_bench(NAME SOURCES ... DEPENDS ...): a program of the figures, put into <build>/bench, found there by tools/bench.
+# berth_bench(NAME SOURCES ... DEPENDS ...): a program of the figures, put into <build>/bench, found there by tools/bench;
+# `benches` builds them all, and the programs they start.
 function(berth_bench name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPENDS" ${ARGN})
   if(NOT BERTH_BUILD_BENCH)
@@ -83,5 +84,6 @@ function(berth_bench name)
   target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
   target_link_libraries(${name} PRIVATE ${arg_DEPENDS} Threads::Threads)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/bench)
+  add_dependencies(benches ${name})
   berth_warnings(${name})
 endfunction()

@@ -4,11 +4,14 @@
 // Every bench program measures its rows itself (guides in tests/bench/README.md) and prints each as one line of JSON;
 // tools/bench runs the programs, prints the table and judges. Nothing here links berth, so floors can use it too.
 
+#include "tests/bench/support/processes.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <sstream>
 #include <string>
 #include <sys/resource.h>
@@ -45,20 +48,9 @@ namespace berth::bench {
   return (user + nice + system + irq + softirq) / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
-/// Processor seconds a process has used so far (user and system), from /proc; 0 when it is gone.
+/// Processor seconds a process has used so far, with its ended children; 0 when it is gone.
 [[nodiscard]] inline double process_cpu_s(pid_t pid) {
-  std::ifstream in("/proc/" + std::to_string(pid) + "/stat");
-  std::string line;
-  std::getline(in, line);
-  const auto after = line.rfind(')');
-  if (after == std::string::npos) return 0;
-  std::istringstream fields(line.substr(after + 2));
-  std::string skipped;
-  for (int i = 0; i < 11; ++i)
-    fields >> skipped;
-  double user = 0, system = 0;
-  fields >> user >> system;
-  return (user + system) / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  return read_process(pid).cpu_s;
 }
 
 /// Processor seconds of this process and of its ended children.
@@ -73,23 +65,31 @@ namespace berth::bench {
   return all;
 }
 
-/// Says how much of one core processes that are not the bench's took since it was made. `ours` lists the bench's live
-/// children.
+/// Says how much of one core processes that are not the bench's took since it was made. Its own are this process and
+/// all it started; `ours` adds others that belong to it.
 class foreign_load {
  public:
-  explicit foreign_load(std::vector<pid_t> ours)
+  explicit foreign_load(std::vector<pid_t> ours = {})
       : ours_(std::move(ours)), busy_(machine_busy_s()), own_(own()), at_(now_s()) {}
 
   [[nodiscard]] double cores() const {
     const double wall = now_s() - at_;
-    return wall <= 0 ? 0 : ((machine_busy_s() - busy_) - (own() - own_)) / wall;
+    // Both counters come in ticks of their own, so that up to two of them appear or vanish by rounding.
+    const double rounding = 2.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+    const double foreign = (machine_busy_s() - busy_) - (own() - own_) - rounding;
+    return wall <= 0 || foreign <= 0 ? 0 : foreign / wall;
   }
 
  private:
   [[nodiscard]] double own() const {
-    double all = own_cpu_s();
+    std::map<pid_t, double> each;
     for (const pid_t pid : ours_)
-      all += process_cpu_s(pid);
+      each[pid] = process_cpu_s(pid);
+    for (const auto& one : descendants())
+      each[one.pid] = one.cpu_s;
+    double all = own_cpu_s();
+    for (const auto& [pid, used] : each)
+      all += used;
     return all;
   }
 
@@ -108,7 +108,7 @@ struct row {
   std::string bar;
   double worst = 0;  ///< the judged figure of the worst round
   int rounds = 0;
-  int void_rounds = 0;  ///< left after repeats
+  int void_rounds = 0;  ///< that were repeated
   std::string note;     ///< lane, regime, machine state; why it is void or absent
   bool is_void = false;
   bool is_absent = false;
@@ -149,41 +149,74 @@ inline void print(const row& r) {
   std::fflush(stdout);
 }
 
-/// One measurement of a round: the figure, and what makes the round void (0 when nothing does).
+/// One measurement of a round.
 using measure = std::function<double()>;
 
-/// Takes `rounds` pairs floor, ours, floor, ours …; a pair is void when foreign processes took more than a tenth of a
-/// core, and is repeated, at most `5 * rounds` times in all. Judges the median of the pairs' ratios ours / floor
-/// (`invert`: floor is a rate and so is ours; the ratio stays ours / floor). Fills floor, ours, judged, worst, rounds.
+/// What a row is judged by: of floor and ours of one pair.
+using judgement = double (*)(double floor, double ours);
+
+inline double ratio_of(double floor, double ours) {
+  return floor > 0 ? ours / floor : 0;
+}
+
+inline double difference_of(double floor, double ours) {
+  return ours - floor;
+}
+
+/// Floor and ours, taken one after the other.
+struct pair_taken {
+  double floor = 0;
+  double ours = 0;
+};
+
+/// Drops the pairs whose floor is twice as slow as the median floor (a rate: half of it); returns how many.
+inline std::size_t drop_slow_floors(std::vector<pair_taken>& pairs, bool rate) {
+  std::vector<double> floors;
+  for (const auto& one : pairs)
+    floors.push_back(one.floor);
+  const double usual = median(floors);
+  return std::erase_if(pairs, [&](const pair_taken& one) {
+    return rate ? one.floor < usual / 2 : one.floor > usual * 2;
+  });
+}
+
+/// Takes `rounds` pairs floor, ours, floor, ours … and judges the median of what `judges` says of each. A pair is void
+/// when foreign processes took more than a tenth of a core meanwhile, or its floor was twice as slow as usual; void pairs
+/// are repeated, at most `5 * rounds` of them. Fills floor, ours, judged, worst, rounds; what stays short is void.
 inline row& take_pairs(row& r,
                        int rounds,
                        const std::vector<pid_t>& ours_pids,
                        const measure& floor,
-                       const measure& ours) {
-  std::vector<double> floors, own, ratios;
-  int voids = 0;
-  for (int tries = 0; static_cast<int>(ratios.size()) < rounds && tries < 6 * rounds; ++tries) {
-    foreign_load load(ours_pids);
-    const double f = floor();
-    const double o = ours();
-    if (load.cores() > 0.1) {
-      ++voids;
-      if (tries < 5 * rounds) continue;
-    }
-    floors.push_back(f);
-    own.push_back(o);
-    ratios.push_back(f > 0 ? o / f : 0);
+                       const measure& ours,
+                       judgement judges = ratio_of) {
+  const bool rate = r.unit.ends_with("/s");
+  std::vector<pair_taken> pairs, disturbed;
+  int slow = 0;
+  for (int tries = 0; tries < 6 * rounds; ++tries) {
+    const foreign_load load(ours_pids);
+    pair_taken one;
+    one.floor = floor();
+    one.ours = ours();
+    (load.cores() > 0.1 ? disturbed : pairs).push_back(one);
+    if (static_cast<int>(pairs.size()) < rounds) continue;
+    slow += static_cast<int>(drop_slow_floors(pairs, rate));
+    if (static_cast<int>(pairs.size()) >= rounds) break;
+  }
+  r.is_void = static_cast<int>(pairs.size()) < rounds;
+  r.void_rounds = slow + static_cast<int>(disturbed.size());
+  if (pairs.empty()) pairs = disturbed;  // void, but worth seeing
+  std::vector<double> floors, own, judged;
+  for (const auto& one : pairs) {
+    floors.push_back(one.floor);
+    own.push_back(one.ours);
+    judged.push_back(judges(one.floor, one.ours));
   }
   r.floor = median(floors);
   r.ours = median(own);
-  r.judged = median(ratios);
-  r.rounds = static_cast<int>(ratios.size());
-  r.is_void = r.rounds < rounds;
-  r.void_rounds = r.is_void ? voids : 0;
+  r.judged = median(judged);
+  r.rounds = static_cast<int>(pairs.size());
   const bool smaller_is_better = r.bar.empty() || r.bar.front() == '<';
-  if (!ratios.empty())
-    r.worst = smaller_is_better ? *std::max_element(ratios.begin(), ratios.end())
-                                : *std::min_element(ratios.begin(), ratios.end());
+  r.worst = quantile(judged, smaller_is_better ? 1 : 0);
   return r;
 }
 
