@@ -138,8 +138,8 @@ void print_rows(const flips_seen& seen, bool disturbed) {
   row failed = row_of("flip.failed", "calls failed over 100 flips of their tag", "", "<= 0");
   failed.ours = failed.judged = failed.worst = static_cast<double>(seen.failed);
   failed.note = seen.problem.empty() ? note : note + "; " + seen.problem;
-  row late = row_of("flip.late", "calls started on the old version after the acknowledgement", "",
-                    "<= 0");
+  row late =
+      row_of("flip.late", "calls started on the old version after the acknowledgement", "", "<= 0");
   late.ours = late.judged = late.worst = static_cast<double>(seen.late);
   late.note = note;
   row ack = row_of("flip.acknowledged", "request to acknowledgement while a 1 s call runs, worst",
@@ -162,7 +162,7 @@ int main(int argc, char** argv) {
   const settings how = read_settings(argc, argv);
   if (!how.wants("flip.failed") && !how.wants("flip.late") && !how.wants("flip.acknowledged"))
     return 0;
-  const foreign_load load;
+  const foreign_load load({});
   const auto seen = flip_under_load(how.quick ? 10 : flips_wanted);
   print_rows(seen, load.cores() > 0.1);
   return 0;

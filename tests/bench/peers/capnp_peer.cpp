@@ -5,6 +5,7 @@
 
 #include <capnp/ez-rpc.h>
 
+#include <filesystem>
 #include <string>
 
 namespace {
@@ -19,7 +20,10 @@ class adder final : public Adder::Server {
 }  // namespace
 
 int main() {
-  const std::string path = "unix:/tmp/berth-bench-capnp-" + std::to_string(::getpid());
+  const std::string path = "unix:"
+                           + (std::filesystem::temp_directory_path()
+                              / ("berth-bench-capnp-" + std::to_string(::getpid())))
+                                 .string();
   {
     berth::bench::peer_server server([&](int port_pipe) {
       capnp::EzRpcServer rpc(kj::heap<adder>(), path.c_str());

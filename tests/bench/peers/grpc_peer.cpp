@@ -3,6 +3,7 @@
 
 #include "tests/bench/peers/peer.hpp"
 
+#include <filesystem>
 #include <grpcpp/grpcpp.h>
 #include <string>
 
@@ -18,7 +19,9 @@ class adder final : public peer::Adder::Service {
 }  // namespace
 
 int main() {
-  const std::string path = "/tmp/berth-bench-grpc-" + std::to_string(::getpid());
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("berth-bench-grpc-" + std::to_string(::getpid())))
+          .string();
   {
     berth::bench::peer_server server([&](int port_pipe) {
       adder service;

@@ -1,14 +1,15 @@
 #pragma once
 // The same small call, made with what people use today: how every peer program measures and reports.
 //
-// A peer program starts its server as a child process and prints one line of JSON: its median synchronous round trip in
-// microseconds. tests/bench/call compares; nothing of berth is linked here.
+// A peer program starts its server as a child process. For each line it reads it takes one round and prints one line of
+// JSON: its median synchronous round trip in microseconds; at the end of its input it ends. peers_bench asks and
+// compares; nothing of berth is linked here.
 
 #include "tests/bench/support/row.hpp"
 
-#include <chrono>
 #include <cstdio>
 #include <functional>
+#include <iostream>
 #include <signal.h>
 #include <string>
 #include <sys/prctl.h>
@@ -57,20 +58,23 @@ inline void announce(int descriptor, unsigned short port) {
   ::close(descriptor);
 }
 
-/// Median of `calls` calls after as many warm ones as a tenth, in microseconds, printed as {"peer":…,"p50_us":…}.
+/// Rounds as they are asked for: the median of `calls` calls after as many warm ones as a tenth, in microseconds, printed
+/// as {"peer":…,"p50_us":…}.
 inline void measure_peer(const char* name, int calls, const std::function<void(int)>& call) {
-  for (int i = 0; i < calls / 10; ++i)
-    call(i);
-  std::vector<double> taken;
-  taken.reserve(static_cast<std::size_t>(calls));
-  for (int i = 0; i < calls; ++i) {
-    const double from = now_s();
-    call(i);
-    taken.push_back((now_s() - from) * 1e6);
+  for (std::string asked; std::getline(std::cin, asked);) {
+    for (int i = 0; i < calls / 10; ++i)
+      call(i);
+    std::vector<double> taken;
+    taken.reserve(static_cast<std::size_t>(calls));
+    for (int i = 0; i < calls; ++i) {
+      const double from = now_s();
+      call(i);
+      taken.push_back((now_s() - from) * 1e6);
+    }
+    std::printf("{\"peer\":\"%s\",\"p50_us\":%.3f,\"p99_us\":%.3f,\"calls\":%d}\n", name,
+                quantile(taken, 0.5), quantile(taken, 0.99), calls);
+    std::fflush(stdout);
   }
-  std::printf("{\"peer\":\"%s\",\"p50_us\":%.3f,\"p99_us\":%.3f,\"calls\":%d}\n", name,
-              quantile(taken, 0.5), quantile(taken, 0.99), calls);
-  std::fflush(stdout);
 }
 
 }  // namespace berth::bench

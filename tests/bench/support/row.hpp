@@ -69,7 +69,7 @@ namespace berth::bench {
 /// all it started; `ours` adds others that belong to it.
 class foreign_load {
  public:
-  explicit foreign_load(std::vector<pid_t> ours = {})
+  explicit foreign_load(std::vector<pid_t> ours)
       : ours_(std::move(ours)), busy_(machine_busy_s()), own_(own()), at_(now_s()) {}
 
   [[nodiscard]] double cores() const {

@@ -1,106 +1,43 @@
-// What encoding costs, beside the floor of copying the same bytes. Run a Release build: value_bench.
-//
-// Compare ratios within one run; absolute times move with the machine.
-#include <benchmark/benchmark.h>
+// What encoding costs, beside the floor of copying the same bytes. None has a bar: the call rows hold the sum of them.
+
+#include "tests/bench/support/settings.hpp"
+
 #include <berth/value.hpp>
 #include <cstring>
 #include <string>
 #include <vector>
 
+namespace berth::bench {
 namespace {
 
-using call = berth::codec::pack<double, double, std::string_view>;
+using call = codec::pack<double, double, std::string_view>;
+using texts = std::vector<std::string>;
 constexpr std::size_t call_bytes = 32;
 
+/// The compiler has to have `what` in memory here, and to believe that it changed.
+template <class T>
+void keep(T& what) {
+  asm volatile("" : : "r"(&what) : "memory");
+}
+
+/// Nanoseconds a turn of `one`: enough turns for the clock, the median of some batches.
+template <class One>
+double turn_ns(const settings& how, One&& one) {
+  constexpr int turns = 10'000;
+  std::vector<double> batches;
+  for (int batch = 0; batch < (how.quick ? 5 : 25); ++batch) {
+    const double from = now_s();
+    for (int i = 0; i < turns; ++i)
+      one();
+    batches.push_back((now_s() - from) * 1e9 / turns);
+  }
+  return median(batches);
+}
+
 struct frame {
-  alignas(8) std::byte block[4096];
-  std::vector<berth::external> externals;
+  alignas(8) std::byte block[8192];
+  std::vector<external> externals;
 };
-
-void floor_copy_32_bytes(benchmark::State& state) {
-  alignas(8) std::byte from[call_bytes] = {};
-  frame to;
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(from);
-    std::memcpy(to.block, from, call_bytes);
-    benchmark::DoNotOptimize(to.block);
-    benchmark::ClobberMemory();
-  }
-}
-
-void write_two_numbers_and_a_text(benchmark::State& state) {
-  frame to;
-  double a = 3.5;
-  double b = 4.5;
-  std::string_view text = "hello";
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(a);
-    benchmark::DoNotOptimize(text);
-    const auto plan = call::measure(a, b, text);
-    benchmark::DoNotOptimize(plan);
-    call::write(to.block, to.externals, a, b, text);
-    benchmark::ClobberMemory();
-  }
-}
-
-void read_two_numbers_and_a_text(benchmark::State& state) {
-  frame from;
-  call::write(from.block, from.externals, 3.5, 4.5, "hello");
-  for (auto _ : state) {
-    benchmark::ClobberMemory();
-    call::decoded in;
-    const auto flaw = in.read({{from.block, call_bytes}, {}});
-    benchmark::DoNotOptimize(flaw);
-    benchmark::DoNotOptimize(in.values());
-  }
-}
-
-using texts = std::vector<std::string>;
-
-void write_100_texts(benchmark::State& state) {
-  frame to;
-  const texts words(100, "some words");
-  for (auto _ : state) {
-    benchmark::DoNotOptimize(berth::codec::pack<const texts&>::measure(words));
-    berth::codec::pack<const texts&>::write(to.block, to.externals, words);
-    benchmark::ClobberMemory();
-  }
-}
-
-void read_100_texts_into_the_same_vector(benchmark::State& state) {
-  frame from;
-  const texts words(100, "some words");
-  const auto plan = berth::codec::pack<const texts&>::measure(words);
-  berth::codec::pack<const texts&>::write(from.block, from.externals, words);
-  berth::codec::pack<const texts&>::decoded in;
-  for (auto _ : state) {
-    benchmark::ClobberMemory();
-    benchmark::DoNotOptimize(in.read({{from.block, plan.bytes}, {}}));
-  }
-}
-
-void floor_copy_4000_bytes(benchmark::State& state) {
-  frame from;
-  frame to;
-  for (auto _ : state) {
-    benchmark::ClobberMemory();
-    std::memcpy(to.block, from.block, 4000);
-    benchmark::DoNotOptimize(to.block);
-  }
-}
-
-void write_and_read_1000_floats(benchmark::State& state) {
-  frame both;
-  const std::vector<float> floats(1000, 1.5F);
-  using pack = berth::codec::pack<std::span<const float>>;
-  const auto plan = pack::measure(floats);
-  for (auto _ : state) {
-    pack::write(both.block, both.externals, floats);
-    benchmark::ClobberMemory();
-    pack::decoded in;
-    benchmark::DoNotOptimize(in.read({{both.block, plan.bytes}, {}}));
-  }
-}
 
 struct digit {
   int label = 0;
@@ -108,22 +45,118 @@ struct digit {
   std::string note;
 };
 
-void json_to_hot_block(benchmark::State& state) {
-  const auto& shape = berth::shape_of<digit>();
-  for (auto _ : state)
-    benchmark::DoNotOptimize(berth::encode_hot(
-        shape, *berth::parse_json(R"({"label": 7, "confidence": 0.5, "note": "hi"})")));
-}
+class value_figures {
+ public:
+  explicit value_figures(const settings& how) : how_(how) {}
 
-BENCHMARK(floor_copy_32_bytes);
-BENCHMARK(write_two_numbers_and_a_text);
-BENCHMARK(read_two_numbers_and_a_text);
-BENCHMARK(write_100_texts);
-BENCHMARK(read_100_texts_into_the_same_vector);
-BENCHMARK(floor_copy_4000_bytes);
-BENCHMARK(write_and_read_1000_floats);
-BENCHMARK(json_to_hot_block);
+  void run() {
+    two_numbers_and_a_text();
+    hundred_texts();
+    thousand_floats();
+    json();
+  }
+
+ private:
+  template <class Ours>
+  void beside_a_copy(const char* id, const char* what, std::size_t bytes, Ours&& ours) {
+    if (!how_.wants(id)) return;
+    row r = row_of(id, what, "ns", "");
+    static frame from, to;
+    take_pairs(
+        r, how_.rounds, {},
+        [&] {
+          return turn_ns(how_, [&] {
+            keep(from);
+            std::memcpy(to.block, from.block, bytes);
+            keep(to);
+          });
+        },
+        [&] { return turn_ns(how_, ours); });
+    r.note = "floor: a copy of " + std::to_string(bytes) + " bytes";
+    print(r);
+  }
+
+  void two_numbers_and_a_text() {
+    frame made;
+    double a = 3.5;
+    double b = 4.5;
+    std::string_view text = "hello";
+    beside_a_copy("value.write.call", "two numbers and a text written", call_bytes, [&] {
+      keep(a);
+      keep(text);
+      auto plan = call::measure(a, b, text);
+      keep(plan);
+      call::write(made.block, made.externals, a, b, text);
+      keep(made);
+    });
+    call::write(made.block, made.externals, a, b, text);
+    beside_a_copy("value.read.call", "two numbers and a text read", call_bytes, [&] {
+      keep(made);
+      call::decoded in;
+      expect(in.read({{made.block, call_bytes}, {}}) == codec::flaw::none,
+             "a block of ours cannot be read");
+      keep(in);
+    });
+  }
+
+  void hundred_texts() {
+    using pack = codec::pack<const texts&>;
+    frame made;
+    texts words(100, "some words");
+    const auto bytes = pack::measure(words).bytes;
+    beside_a_copy("value.write.texts", "100 texts written", bytes, [&] {
+      keep(words);
+      auto plan = pack::measure(words);
+      keep(plan);
+      pack::write(made.block, made.externals, words);
+      keep(made);
+    });
+    pack::write(made.block, made.externals, words);
+    pack::decoded in;
+    beside_a_copy("value.read.texts", "100 texts read into the same vector", bytes, [&] {
+      keep(made);
+      expect(in.read({{made.block, bytes}, {}}) == codec::flaw::none,
+             "a block of ours cannot be read");
+      keep(in);
+    });
+  }
+
+  void thousand_floats() {
+    using pack = codec::pack<std::span<const float>>;
+    frame made;
+    const std::vector<float> floats(1000, 1.5F);
+    const auto bytes = pack::measure(floats).bytes;
+    beside_a_copy("value.floats", "1000 floats written, and read as a view", bytes, [&] {
+      pack::write(made.block, made.externals, floats);
+      keep(made);
+      pack::decoded in;
+      expect(in.read({{made.block, bytes}, {}}) == codec::flaw::none,
+             "a block of ours cannot be read");
+      keep(in);
+    });
+  }
+
+  void json() {
+    if (!how_.wants("value.json")) return;
+    row r = row_of("value.json", "JSON of a small aggregate to its hot block", "ns", "");
+    const auto& shape = shape_of<digit>();
+    std::vector<double> taken;
+    for (int round = 0; round < how_.rounds; ++round)
+      taken.push_back(turn_ns(how_, [&] {
+        auto block =
+            encode_hot(shape, *parse_json(R"({"label": 7, "confidence": 0.5, "note": "hi"})"));
+        keep(block);
+      }));
+    print(judge_absolute(r, taken));
+  }
+
+  const settings how_;
+};
 
 }  // namespace
+}  // namespace berth::bench
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  berth::bench::value_figures(berth::bench::read_settings(argc, argv)).run();
+  return 0;
+}
