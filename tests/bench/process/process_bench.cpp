@@ -55,10 +55,10 @@ class process_figures {
   }
 
   void memory() {
-    row cluster = row_of("process.memory.cluster", "supervisor and head, proportional memory", "MB",
-                         "<= 30");
-    row worker = row_of("process.memory.worker", "a worker with a small module, proportional memory",
-                        "MB", "<= 10");
+    row cluster =
+        row_of("process.memory.cluster", "supervisor and head, proportional memory", "MB", "<= 30");
+    row worker = row_of("process.memory.worker",
+                        "a worker with a small module, proportional memory", "MB", "<= 10");
     const auto f = ready();
     for (int i = 0; i < 1000; ++i)
       f(i);
@@ -124,8 +124,7 @@ class process_figures {
         [&] {
           const auto version = versions.at(next++);
           const double from = now_s();
-          const auto f =
-              lab_->rt().function<int(int)>(name + ("@" + std::to_string(version)));
+          const auto f = lab_->rt().function<int(int)>(name + ("@" + std::to_string(version)));
           expect(f(21) == 42, "a wrong answer");
           return (now_s() - from) * 1e3;
         },
