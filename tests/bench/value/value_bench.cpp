@@ -5,6 +5,7 @@
 #include <berth/value.hpp>
 #include <cstring>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace berth::bench {
@@ -31,7 +32,7 @@ double turn_ns(const settings& how, One&& one) {
       one();
     batches.push_back((now_s() - from) * 1e9 / turns);
   }
-  return median(batches);
+  return median(std::move(batches));
 }
 
 struct frame {
