@@ -63,11 +63,21 @@ class async_call_core final : public async_call, public net::call_events, public
  private:
   friend class async_pool;
 
-  void expire() noexcept override {
-    end_early(fail(kind::timed_out, "unknown",
-                   to_->ref() + " did not answer within its deadline; it may have run"),
-              ender::timer);
+  base::time_point expire() noexcept override;
+
+  // Only the answer to a cancel at the deadline matters. The reader holds the slot now, so it is let go of elsewhere.
+  void on_credit(net::pending& slot) noexcept override {
+    if (!slot.cancel_heard()) return;
+    add_ref();
+    client::callbacks::of_process().post(
+        [](void* self) {
+          const pending_ref<async_call_core> here(static_cast<async_call_core*>(self));
+          here->end_early(here->ran_late());
+        },
+        this);
   }
+
+  [[nodiscard]] error_info ran_late() const { return too_late(to_->ref(), {1, 0}); }
 
   void on_done(net::pending& slot) noexcept override;
 
@@ -78,6 +88,7 @@ class async_call_core final : public async_call, public net::call_events, public
   void try_send();
   bool send_over(net::pending& slot);
   void settle();
+  void end_between();
   enum class ender : std::uint8_t { anybody, timer };
   void end_with(std::optional<error_info> why, ender who = ender::anybody);
   void end_early(error_info why, ender who = ender::anybody) noexcept;
@@ -100,6 +111,7 @@ class async_call_core final : public async_call, public net::call_events, public
   std::deque<net::pending> more_slots_;
   net::pending* slot_ = nullptr;  // under way, or null while a callback decides
   std::optional<error_info> early_;
+  bool asked_ = false;  // at the deadline, whether it had started; by the timer's thread
 
   std::optional<error_info> why_;
   block_view reply_;
@@ -159,6 +171,7 @@ void async_call_core::forget() {
   more_slots_.clear();
   slot_ = nullptr;
   early_.reset();
+  asked_ = false;
   why_.reset();
   reply_ = {};
   tally_ = {};
@@ -190,7 +203,7 @@ void async_call_core::try_send() {
     client::way over;
     if (!to_->pick_open(how_.bucket, over)) {
       auto found = to_->pick(how_.bucket, clock_.end);
-      if (!found) return end_with(std::move(found).error());
+      if (!found) return end_with(no_way(std::move(found).error(), to_->ref(), clock_, tally_));
       over = *std::move(found);
     }
     net::pending* slot = nullptr;
@@ -208,6 +221,12 @@ void async_call_core::try_send() {
     if (judge(*to_, over_, *slot, clock_, tally_, why) == verdict::failed)
       return end_with(std::move(why));
   }
+  end_between();
+}
+
+/// Ended early while no try was under way.
+void async_call_core::end_between() {
+  if (early_->kind == kind::timed_out) return end_with(too_late(to_->ref(), tally_));
   end_with(early_);
 }
 
@@ -228,10 +247,13 @@ bool async_call_core::send_over(net::pending& slot) {
 
 void async_call_core::on_done(net::pending& slot) noexcept {
   const reading_scope here;
+  bool late = false;
   {
     const std::lock_guard lock(mutex_);
     slot_ = nullptr;
+    late = asked_ && slot.how() == net::completion::answered && !slot.never_started();
   }
+  if (late) return end_with(ran_late());  // told to stop at the deadline: its result is none
   auto& answer = slot.answer();
   if (slot.how() == net::completion::answered && answer.header.kind == net::frame_kind::result) {
     if (!answer.externals.empty()) received_ = from_lane(answer.externals);
@@ -245,12 +267,12 @@ void async_call_core::on_done(net::pending& slot) noexcept {
 
 /// On a callback thread: decides what an end without a result means.
 void async_call_core::settle() {
-  std::optional<error_info> early;
+  bool early = false;
   {
     const std::lock_guard lock(mutex_);
-    early = early_;
+    early = early_.has_value();
   }
-  if (early) return end_with(std::move(early));
+  if (early && early_->kind != kind::timed_out) return end_with(early_);
   auto& slot = more_slots_.empty() ? first_slot_ : more_slots_.back();
   std::optional<error_info> why;
   if (judge(*to_, over_, slot, clock_, tally_, why) == verdict::failed)
@@ -266,6 +288,24 @@ void async_call_core::end_with(std::optional<error_info> why, ender who) {
   if (timer != 0 && who != ender::timer) client::timers::of_process().take_back(timer);
   complete();
   release();
+}
+
+/// At the deadline the callee is asked to stop and has a moment to say whether the call had started.
+base::time_point async_call_core::expire() noexcept {
+  {
+    const std::lock_guard lock(mutex_);
+    if (done() || early_) return base::never;
+    if (slot_ == nullptr) {
+      early_ = ran_late();
+      return base::never;
+    }
+    if (!std::exchange(asked_, true)) {
+      over_.to->link().cancel(*slot_);
+      return base::after(net::link::cancel_answer_max);
+    }
+  }
+  end_early(ran_late(), ender::timer);
+  return base::never;
 }
 
 /// Cancelled, or too late. A call under way is let go of; one that a callback decides about hears of it there.

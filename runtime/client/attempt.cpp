@@ -14,12 +14,19 @@ verdict fails(std::optional<error_info>& why, error_info said) {
   return verdict::failed;
 }
 
-verdict tries_again(const call_clock& clock,
+verdict tries_again(const callee& of,
+                    const call_clock& clock,
                     call_tally& tally,
                     std::optional<error_info>& why,
                     error_info otherwise) {
-  if (++tally.tries >= tries_max || clock.passed()) return fails(why, std::move(otherwise));
-  return verdict::again;
+  if (++tally.tries < tries_max && !clock.passed()) return verdict::again;
+  return fails(why, no_way(std::move(otherwise), of.ref(), clock, tally));
+}
+
+/// The callee refused a call that its caller had given up at the deadline, or found it too late itself.
+bool is_late(const net::frame_header& answer, const error_info& why) {
+  return (answer.flags & net::flag_not_started) != 0
+         && (why.kind == kind::cancelled || why.kind == kind::timed_out);
 }
 
 verdict judge_answer(callee& of,
@@ -31,13 +38,16 @@ verdict judge_answer(callee& of,
   switch (answer.header.kind) {
     case net::frame_kind::result:
       return verdict::answered;
-    case net::frame_kind::failure:
-      return fails(why, net::decode_failure(answer.body.bytes()));
+    case net::frame_kind::failure: {
+      auto said = net::decode_failure(answer.body.bytes());
+      if (clock.passed() && is_late(answer.header, said)) said = too_late(of.ref(), tally);
+      return fails(why, std::move(said));
+    }
     case net::frame_kind::moved: {
       auto known = of.refresh(sent, clock.end);
       if (!known) return fails(why, std::move(known).error());
       return tries_again(
-          clock, tally, why,
+          of, clock, tally, why,
           fail(kind::conflict, "moved", of.ref() + " moves faster than it can be called"));
     }
     default:
@@ -54,7 +64,7 @@ verdict judge_lost(callee& of,
                    call_tally& tally,
                    std::optional<error_info>& why) {
   const auto told = of.of().knows().fate_of({sent.to->target, sent.to->ledger_link(), slot.id()});
-  if (told && told->fate == "not_started") return tries_again(clock, tally, why, slot.error());
+  if (told && told->fate == "not_started") return tries_again(of, clock, tally, why, slot.error());
   ++tally.starts;
   const bool may_start_again =
       sent.to->idempotent && (clock.end != base::never || tally.starts < starts_max);
@@ -62,11 +72,31 @@ verdict judge_lost(callee& of,
                       of.ref() + "@" + std::to_string(sent.to->version) + ": "
                           + (told && !told->death.empty() ? told->death : slot.error().message)
                           + "; the call may have run: look before you repeat it");
-  if (may_start_again) return tries_again(clock, tally, why, std::move(unknown));
+  if (may_start_again) return tries_again(of, clock, tally, why, std::move(unknown));
   return fails(why, std::move(unknown));
 }
 
 }  // namespace
+
+error_info too_late(const std::string& ref, const call_tally& tally) {
+  if (tally.starts == 0)
+    return fail(kind::timed_out, "not_started", ref + " had not started when its deadline passed");
+  return fail(kind::timed_out, "unknown",
+              ref + " did not answer within its deadline; it may have run");
+}
+
+error_info no_way(error_info why,
+                  const std::string& ref,
+                  const call_clock& clock,
+                  const call_tally& tally) {
+  const bool away =
+      why.kind == kind::disconnected || why.kind == kind::timed_out || why.kind == kind::conflict;
+  if (!away || !clock.passed()) return why;
+  auto late = too_late(ref, tally);
+  late.trail = std::move(why.trail);
+  late.trail.insert(late.trail.begin(), why.message);
+  return late;
+}
 
 std::uint32_t call_clock::left_us() const {
   if (end == base::never) return 0;
@@ -91,10 +121,10 @@ verdict judge(callee& of,
       return judge_answer(of, sent, slot.answer(), clock, tally, why);
     case net::completion::refused:
       if (slot.error().kind != kind::disconnected) return fails(why, slot.error());
-      return tries_again(clock, tally, why, slot.error());
+      return tries_again(of, clock, tally, why, slot.error());
     case net::completion::timed_out:
-      return fails(why, fail(kind::timed_out, "unknown",
-                             of.ref() + " did not answer within its deadline; it may have run"));
+      ++tally.starts;
+      return fails(why, too_late(of.ref(), tally));
     case net::completion::lost:
       return judge_lost(of, sent, slot, clock, tally, why);
     default:

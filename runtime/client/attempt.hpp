@@ -11,6 +11,7 @@
 #include <berth/error.hpp>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 namespace berth::detail {
@@ -50,6 +51,15 @@ verdict judge(callee& of,
               const call_clock& clock,
               call_tally& tally,
               std::optional<error_info>& why);
+
+/// `timed_out`: not_started when no start can have happened, else unknown.
+[[nodiscard]] error_info too_late(const std::string& ref, const call_tally& tally);
+
+/// Why no replica could be had: `why`, or that the deadline passed meanwhile.
+[[nodiscard]] error_info no_way(error_info why,
+                                const std::string& ref,
+                                const call_clock& clock,
+                                const call_tally& tally);
 
 /// The header of a call over `over`.
 [[nodiscard]] net::frame_header header_for(const client::way& over, const call_clock& clock);

@@ -1,5 +1,7 @@
 #include "runtime/client/find_cluster.hpp"
 
+#include "runtime/net/socket_address.hpp"
+
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -17,6 +19,7 @@ result<found_cluster> over_tcp(std::string_view words, const base::environment& 
   const auto [end, wrong] = std::from_chars(port.data(), port.data() + port.size(), where.port);
   if (wrong != std::errc() || end != port.data() + port.size() || where.port == 0)
     return fail(kind::invalid, "bad_address", std::string(words) + " has no port from 1 to 65535");
+  if (const auto served = net::socket_address::of(where); !served) return served.error();
   const auto file = env("BERTH_TOKEN_FILE");
   if (!file)
     return fail(
@@ -40,6 +43,7 @@ found_cluster found_from(const process::cluster_state& state) {
 result<found_cluster> cluster_at(const std::string& words, const base::environment& env) {
   if (words.starts_with("unix:"))
     return found_cluster{net::unix_address{words.substr(5)}, {}, false};
+  if (words.starts_with("tcp:")) return over_tcp(std::string_view(words).substr(4), env);
   if (words.find('/') != std::string::npos) {
     const auto state = process::read_cluster_state(words);
     if (!state) return error_info(state.error()).at("while looking for the cluster of " + words);

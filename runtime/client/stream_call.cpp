@@ -109,7 +109,7 @@ bool stream_call_core::try_send() {
   for (;;) {
     auto over = to_->pick(how_.bucket, clock_.end);
     if (!over) {
-      why_ = std::move(over).error();
+      why_ = no_way(std::move(over).error(), to_->ref(), clock_, tally_);
       return false;
     }
     over_ = *std::move(over);
@@ -174,7 +174,7 @@ stream_call::turn stream_call_core::next(wish what) {
     if (what == wish::sends && slot_->credit() > 0) return turn::room;
     auto& link = over_.to->link();
     link.wait_event(*slot_, seen, clock_.end);
-    if (clock_.passed() && !slot_->done()) link.wait(*slot_, clock_.end);
+    if (clock_.passed() && !slot_->done()) link.wait(*slot_, clock_.end, net::link::late::ask);
   }
 }
 

@@ -49,7 +49,7 @@ std::byte* sync_call::begin(const codec::plan& plan) {
     if (!to_->pick_open(how_.bucket, self.over)) {
       auto over = to_->pick(how_.bucket, self.clock.end);
       if (!over) {
-        error_ = std::move(over).error();
+        error_ = no_way(std::move(over).error(), to_->ref(), self.clock, self.tally);
         return nullptr;
       }
       self.over = *std::move(over);
@@ -77,7 +77,7 @@ sync_call::step sync_call::finish(const std::vector<external>& externals) {
   if (*self.room) {
     if (!externals.empty()) std::memcpy(self.room->body(), self.aside.data(), self.aside.size());
     self.room->commit();
-    self.over.to->link().wait(self.slot, self.clock.end);
+    self.over.to->link().wait(self.slot, self.clock.end, net::link::late::ask);
     if (how_.watch != nullptr && client::tells_its_end(self.slot)) self.events.await_end();
   }
   self.room.reset();

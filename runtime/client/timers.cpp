@@ -25,10 +25,14 @@ std::uint64_t timers::add(base::time_point when, expiring& what) {
 
 void timers::take_back(std::uint64_t id) {
   std::unique_lock lock(mutex_);
+  changed_.wait(lock, [&] { return expiring_now_ != id; });
+  erase(id);
+}
+
+void timers::erase(std::uint64_t id) {
   const auto at = std::find_if(due_.begin(), due_.end(),
                                [&](const auto& one) { return one.second.first == id; });
   if (at != due_.end()) due_.erase(at);
-  changed_.wait(lock, [&] { return expiring_now_ != id; });
 }
 
 void timers::serve() {
@@ -47,8 +51,9 @@ void timers::serve() {
     due_.erase(first);
     expiring_now_ = id;
     lock.unlock();
-    what->expire();
+    const auto again = what->expire();
     lock.lock();
+    if (again != base::never) due_.emplace(again, std::pair(id, what));
     expiring_now_ = 0;
     changed_.notify_all();
   }

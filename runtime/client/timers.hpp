@@ -12,10 +12,11 @@
 
 namespace berth::client {
 
-/// Something that has a deadline. `expire` runs on the timer's thread: it must be quick.
+/// Something that has a deadline. `expire` runs on the timer's thread: it must be quick. It returns when it wants to be
+/// called again, or `base::never`.
 class expiring {
  public:
-  virtual void expire() noexcept = 0;
+  virtual base::time_point expire() noexcept = 0;
 
  protected:
   ~expiring() = default;
@@ -33,6 +34,7 @@ class timers {
 
  private:
   void serve();
+  void erase(std::uint64_t id);
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -1,5 +1,8 @@
 #include "runtime/net/assembly.hpp"
 
+#include <algorithm>
+#include <chrono>
+#include <iterator>
 #include <new>
 #include <utility>
 
@@ -34,7 +37,9 @@ void block_pool::give_back(std::uint64_t size, block one) {
 }
 
 assembly::place assembly::begin(message what) {
-  messages_.push_back({std::move(what), 0});
+  const bool has_deadline = what.header.deadline_us != 0;
+  messages_.push_back(
+      {std::move(what), has_deadline ? base::steady::now() : base::never, 0, false});
   return std::prev(messages_.end());
 }
 
@@ -90,11 +95,29 @@ std::optional<message> assembly::arrived(std::uint32_t transfer, std::uint64_t s
   const auto of = one.of;
   transfers_.erase(found);
   if (--of->waits_for != 0) return std::nullopt;
-  return finish(of);
+  if (!of->unwanted) return finish(of);
+  messages_.erase(of);
+  return std::nullopt;
+}
+
+bool assembly::drop(std::uint64_t call) noexcept {
+  const auto found = std::find_if(messages_.begin(), messages_.end(), [&](const auto& one) {
+    return one.what.header.kind == frame_kind::call && one.what.header.call == call;
+  });
+  if (found == messages_.end()) return false;
+  found->unwanted = true;
+  return true;
 }
 
 message assembly::finish(place of) {
   auto whole = std::move(of->what);
+  auto& left_us = whole.header.deadline_us;
+  if (left_us != 0) {
+    const auto spent =
+        std::chrono::duration_cast<std::chrono::microseconds>(base::steady::now() - of->since);
+    left_us = static_cast<std::uint32_t>(
+        std::max<std::int64_t>(deadline_passed_us, std::int64_t{left_us} - spent.count()));
+  }
   messages_.erase(of);
   return whole;
 }

@@ -5,6 +5,7 @@
 // Memory is taken without being touched, so that a peer pays for what it sends, not for what it announces.
 // Not thread-safe: used by whoever reads the link.
 
+#include "runtime/base/clock.hpp"
 #include "runtime/net/frame.hpp"
 #include "runtime/net/message.hpp"
 
@@ -52,7 +53,9 @@ class assembly {
   /// A message that waits for its transfers.
   struct unfinished {
     message what;
+    base::time_point since;
     std::size_t waits_for = 0;
+    bool unwanted = false;
   };
 
   using place = std::list<unfinished>::iterator;
@@ -71,10 +74,14 @@ class assembly {
   /// `size` bytes have arrived there; returns the message when this made it whole.
   [[nodiscard]] std::optional<message> arrived(std::uint32_t transfer, std::uint64_t size);
 
+  /// The call was cancelled while it arrives: what is still to come of it is taken and dropped. False: no such call
+  /// arrives now.
+  bool drop(std::uint64_t call) noexcept;
+
   /// The pool its payloads lie in. Threads: any.
   [[nodiscard]] block_pool& blocks() noexcept { return *pool_; }
 
-  /// A message that waits for nothing (all its payloads are there already).
+  /// A message that waits for nothing (all its payloads are there already). Its deadline counts from its first frame.
   [[nodiscard]] message finish(place of);
 
  private:

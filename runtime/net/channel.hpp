@@ -126,6 +126,9 @@ class channel final : public std::enable_shared_from_this<channel> {
     if (what.raw != nullptr) pop();
   }
 
+  /// A call that is still arriving in pieces will not be handed out; false when there is none of this id.
+  bool drop_arriving(std::uint64_t call) noexcept { return assembly_.drop(call); }
+
   /// Copies an arrival out as a message and is done with it.
   [[nodiscard]] message keep(arrival& what);
 

@@ -16,8 +16,10 @@ enum class frame_kind : std::uint8_t {
   result = 2,   ///< final; body: the result's block
   failure = 3,  ///< final; body: an encoded error
   moved = 4,    ///< final; not started, the tag has moved: bind again
-  cancel = 5,   ///< caller → callee: stop flag
-  item = 6,     ///< either way: one stream item of `call`
+  cancel =
+      5,  ///< caller → callee: stop flag; answered by a failure when the call had not started, by a credit of
+          ///< nothing while it runs
+  item = 6,  ///< either way: one stream item of `call`
   end =
       7,  ///< either way: the stream of `call` is complete (callee → caller: `result` ends the call itself)
   credit = 8,     ///< either way: `binding` more items of `call` are welcome
@@ -52,7 +54,7 @@ struct frame_header {
   std::uint64_t revision =
       0;  ///< of the tag the call was routed by; results: of the version that answered
   std::uint32_t binding = 0;      ///< agreed by a bind request on this link
-  std::uint32_t deadline_us = 0;  ///< from receipt; 0: none
+  std::uint32_t deadline_us = 0;  ///< from receipt; 0: none; `deadline_passed_us`: it is over
   std::uint32_t size = 0;         ///< bytes of body after this header
   frame_kind kind = frame_kind::pad;
   std::uint8_t flags = 0;
@@ -62,6 +64,9 @@ struct frame_header {
 };
 
 static_assert(sizeof(frame_header) == 32);
+
+/// A call with this deadline is too late: its callee does not start it.
+inline constexpr std::uint32_t deadline_passed_us = 1;
 
 /// Frames lie at multiples of this in a ring, so that a pad header always fits.
 inline constexpr std::size_t frame_align = 32;

@@ -214,6 +214,7 @@ void link::state::on_event(arrival& what) {
   if (what.header.kind == frame_kind::credit) {
     through->done(what);
     slot->credit_.fetch_add(what.header.binding, std::memory_order_acq_rel);
+    if (what.header.binding == 0) slot->state_.fetch_or(pending::heard_bit);
     if (slot->events_ != nullptr) slot->events_->on_credit(*slot);
   } else {
     message kept = through->keep(what);
@@ -394,14 +395,23 @@ void link::state::undo(std::uint64_t id) noexcept {
   slot->state_.fetch_or(pending::done_bit, std::memory_order_release);
 }
 
-completion link::wait(pending& slot, base::time_point deadline) {
+completion link::wait(pending& slot, base::time_point deadline, late then) {
   const auto done = [&] { return slot.done(); };
-  if (!self_->run(slot, deadline, done)) {
-    slot.error_ = fail(kind::timed_out, "unknown",
-                       "the deadline passed while the call was under way; it may have started");
-    self_->give_up(slot, completion::timed_out, leave::stop_it);
-    if (slot.how_ != completion::timed_out) slot.error_.reset();
+  if (self_->run(slot, deadline, done)) return slot.how_;
+  if (then == late::ask && !slot.done()) {
+    cancel(slot);
+    self_->run(slot, base::after(cancel_answer_max),
+               [&] { return slot.done() || slot.cancel_heard(); });
   }
+  if (!slot.done())
+    self_->give_up(slot, completion::timed_out,
+                   then == late::ask ? leave::leave_running : leave::stop_it);
+  // A result that came because the callee was told to stop is none.
+  const bool in_time = then == late::abandon && slot.how_ == completion::answered;
+  if (in_time || slot.how_ == completion::lost || slot.never_started()) return slot.how_;
+  slot.how_ = completion::timed_out;
+  slot.error_ = fail(kind::timed_out, "unknown",
+                     "the deadline passed while the call was under way; it may have started");
   return slot.how_;
 }
 

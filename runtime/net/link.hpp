@@ -16,6 +16,7 @@
 
 #include <atomic>
 #include <berth/error.hpp>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -99,6 +100,19 @@ class pending {
     return state_.load(std::memory_order_acquire) / event_one;
   }
 
+  /// The callee has heard of a cancel, and the call runs: it had started.
+  [[nodiscard]] bool cancel_heard() const noexcept {
+    return (state_.load(std::memory_order_acquire) & heard_bit) != 0;
+  }
+
+  /// Answered, and the answer says that the function was not started.
+  [[nodiscard]] bool never_started() const noexcept {
+    if (how_ != completion::answered) return false;
+    const auto& said = answer_.header;
+    return said.kind == frame_kind::moved
+           || (said.kind == frame_kind::failure && (said.flags & flag_not_started) != 0);
+  }
+
   /// Items the callee still welcomes of the caller's own stream.
   [[nodiscard]] std::uint32_t credit() const noexcept {
     return credit_.load(std::memory_order_acquire);
@@ -110,7 +124,8 @@ class pending {
   static constexpr std::uint32_t done_bit = 1;
   static constexpr std::uint32_t parked_bit = 2;
   static constexpr std::uint32_t lead_bit = 4;
-  static constexpr std::uint32_t event_one = 8;
+  static constexpr std::uint32_t heard_bit = 8;
+  static constexpr std::uint32_t event_one = 16;
 
   std::atomic<std::uint32_t> state_{done_bit};
   completion how_ = completion::abandoned;
@@ -193,8 +208,13 @@ class link {
                                   base::time_point patience_until = base::never);
 
   /// Waits until the call is done or `deadline` passed, driving the link when no other thread does.
-  /// At the deadline it abandons the call, tells the callee to stop, and completes the slot as `timed_out`.
-  completion wait(pending& slot, base::time_point deadline = base::never);
+  /// At the deadline it abandons the call, tells the callee to stop, and completes the slot as `timed_out`. With `ask` it
+  /// waits a moment more (some milliseconds; `cancel_answer_max` when the callee is silent) to learn whether the call had
+  /// started: if not, the slot is `answered` by a failure with `flag_not_started`.
+  enum class late : std::uint8_t { abandon, ask };
+  completion wait(pending& slot,
+                  base::time_point deadline = base::never,
+                  late then = late::abandon);
 
   /// As `wait`, but also returns when `slot.events_seen()` differs from `seen`; a passed deadline ends only this wait
   /// (returns `under_way`), the call goes on.
@@ -237,6 +257,8 @@ class link {
   [[nodiscard]] std::uint32_t in_flight() const noexcept;
   [[nodiscard]] link_statistics statistics() const;
 
+  /// A callee that says nothing about a cancel for so long is stopped or overloaded.
+  static constexpr std::chrono::milliseconds cancel_answer_max{100};
   /// Stream items that may be under way before the first credit frame, either way.
   static constexpr std::uint32_t items_initial = 64;
 

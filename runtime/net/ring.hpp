@@ -7,6 +7,7 @@
 // frames but never move us out of the ring.
 
 #include "runtime/base/cpu.hpp"
+#include "runtime/base/seen_order.hpp"
 #include "runtime/net/frame.hpp"
 
 #include <atomic>
@@ -37,6 +38,7 @@ struct ring_place {
   ring_words* words = nullptr;
   std::byte* bytes = nullptr;
   std::uint32_t size = 0;
+  unsigned direction = 0;
 };
 
 /// Size of the memory that holds both rings of a link: a page of words, then the two rings' bytes.
@@ -50,7 +52,7 @@ struct ring_place {
                                         unsigned direction) noexcept {
   static_assert(2 * sizeof(ring_words) <= 4096);
   return {reinterpret_cast<ring_words*>(memory) + direction,
-          memory + 4096 + std::uint64_t{ring_bytes} * direction, ring_bytes};
+          memory + 4096 + std::uint64_t{ring_bytes} * direction, ring_bytes, direction};
 }
 
 class ring_producer {
@@ -75,6 +77,7 @@ class ring_producer {
   /// sees the new head before it sleeps.
   [[nodiscard]] bool publish() noexcept {
     published_ = head_;
+    base::order_published(at_.direction);
     at_.words->head.store(head_, std::memory_order_seq_cst);
     // The next frame's line comes over before it is needed: the peer has long read what lies there.
     base::fetch_to_write(at_.bytes + (head_ & (at_.size - 1)));
@@ -118,6 +121,7 @@ class ring_consumer {
     if (head_seen_ != tail_) return true;
     head_seen_ = at_.words->head.load(std::memory_order_acquire);
     if (head_seen_ == tail_) return false;
+    base::order_arrived(at_.direction);
     // The frame's line travels while the reader is still on its way to it.
     base::fetch_to_read(at_.bytes + (tail_ & (at_.size - 1)));
     return true;

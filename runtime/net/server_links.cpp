@@ -1,5 +1,6 @@
 // What the polling thread does with links: greets, opens, reads frames and runs the handler, closes.
 
+#include "runtime/net/call_messages.hpp"
 #include "runtime/net/server_poll.hpp"
 #include "runtime/net/server_state.hpp"
 
@@ -92,6 +93,7 @@ server::state::kept server::state::hand_on(served_link& from, message_view what)
     case frame_kind::end:
       return guarded(&from, [&] { does_.on_end(from, call); });
     case frame_kind::cancel:
+      if (refuse_arriving(from, call)) return kept::turn;
       return guarded(&from, [&] { does_.on_cancel(from, call); });
     case frame_kind::credit:
       return guarded(&from, [&] { does_.on_credit(from, call, what.header.binding); });
@@ -99,6 +101,19 @@ server::state::kept server::state::hand_on(served_link& from, message_view what)
       from.self_->through->end(unexpected(), channel::tell::reason);
       return kept::turn;
   }
+}
+
+// Cancelled while its arguments were on their way: it will never start.
+bool server::state::refuse_arriving(served_link& from, std::uint64_t call) {
+  if (!from.self_->through->drop_arriving(call)) return false;
+  frame_header refused;
+  refused.kind = frame_kind::failure;
+  refused.flags = flag_not_started;
+  refused.call = call;
+  const auto body =
+      encode_failure(fail(kind::cancelled, "cancelled", "cancelled before it started"));
+  from.self_->through->send(refused, body);
+  return true;
 }
 
 // ---------------------------------------------------------------------------------------- coming and going

@@ -64,6 +64,10 @@ void send_failure(net::served_link& to,
   room.commit();
 }
 
+error_info too_late() {
+  return fail(kind::timed_out, "not_started", "the deadline passed while the call waited its turn");
+}
+
 void send_moved(net::served_link& to, std::uint64_t call) {
   auto room = to.begin(net::frame_kind::moved, call, 0);
   if (room) room.commit();
@@ -79,6 +83,15 @@ net::message kept(const net::message_view& view) {
 }
 
 }  // namespace
+
+void service::place::take_in(std::uint64_t link_id,
+                             std::uint64_t call_id,
+                             base::time_point until) noexcept {
+  call.store(call_id, std::memory_order_relaxed);
+  deadline.store(nanoseconds_of(until), std::memory_order_relaxed);
+  number = stop.next();
+  link.store(link_id, std::memory_order_release);
+}
 
 service::service(const replica& serves, process::page_writer& page)
     : serves_(serves), label_(serves.label()), page_(page), slow_(serves.methods.size()) {
@@ -204,12 +217,15 @@ void service::on_call(net::served_link& from, net::message_view what) {
                              "the call names a binding that was not agreed on this link"),
                         net::flag_not_started);
   const binding& with = state.bindings[what.header.binding];
+  if (what.header.deadline_us == net::deadline_passed_us) [[unlikely]]
+    return send_failure(from, what.header.call, too_late(), net::flag_not_started);
   place* at = runs_inline(*with.what) ? take_place() : nullptr;
   if (at == nullptr) return enqueue(from, with, what);
   const view_of_body arguments(what.body, what.externals);
   const auto deadline = what.header.deadline_us == 0
                             ? base::never
                             : base::after(std::chrono::microseconds(what.header.deadline_us));
+  at->take_in(from.id(), what.header.call, deadline);
   run(*at, {from, state, with, what.header, arguments.view(), deadline, nullptr,
             net::reservation::when::batched});
   give_back(at);
@@ -242,16 +258,14 @@ bool service::next(waiting& call, place*& at) {
   call = std::move(queue_.front());
   queue_.pop_front();
   waiting_count_.fetch_sub(1);
+  at->take_in(call.from->id(), call.what.header.call, call.deadline);  // before the lock goes
   return true;
 }
 
 void service::run_waiting(place& at, waiting& call) {
   const auto id = call.what.header.call;
   if (call.deadline != base::never && base::steady::now() >= call.deadline) {
-    send_failure(
-        *call.from, id,
-        fail(kind::timed_out, "not_started", "the deadline passed while the call waited its turn"),
-        net::flag_not_started);
+    send_failure(*call.from, id, too_late(), net::flag_not_started);
   } else {
     const view_of_body arguments(call.what.body.bytes(), call.what.externals);
     run(at, {*call.from, *call.state, *call.with, call.what.header, arguments.view(), call.deadline,
@@ -293,10 +307,6 @@ void service::run_queued() {
 
 void service::run(place& at, const start& call) {
   thread_local const process::crash_stack stack;  // a stack overflow of user code is told too
-  at.call.store(call.header.call, std::memory_order_relaxed);
-  at.deadline.store(nanoseconds_of(call.deadline), std::memory_order_relaxed);
-  at.link.store(call.from.id(), std::memory_order_relaxed);
-  const auto number = at.stop.next();
   const bool pinned = (call.header.flags & net::flag_pinned) != 0;
   process::call_mark mark;
   mark.link = call.state.ledger;
@@ -307,7 +317,7 @@ void service::run(place& at, const start& call) {
   if (!page_.begin(at.index, mark)) return send_moved(call.from, call.header.call);
   answer to(call.from, call.header.call, call.with, serves_.version, call.publish);
   const detail::running_call now{
-      &call.state.caller, label_, call.header.call, call.deadline, &at.stop, number, &to};
+      &call.state.caller, label_, call.header.call, call.deadline, &at.stop, at.number, &to};
   detail::set_running(&now);
   auto* capture = capture_.load(std::memory_order_relaxed);
   if (capture != nullptr) process::log_capture::enter({call.from.id(), call.header.call});
@@ -377,30 +387,41 @@ void service::run_stream(const start& call, answer& to, const berth_call& given)
 
 // ---- what stops a call
 
-void service::stop_call(std::uint64_t link, std::uint64_t call) noexcept {
+bool service::stop_call(std::uint64_t link, std::uint64_t call) noexcept {
   for (const auto& at : places_) {
+    const auto has_it = [&] {
+      return at->link.load(std::memory_order_acquire) == link
+             && at->call.load(std::memory_order_acquire) == call;
+    };
+    if (!has_it()) continue;
     const auto number = at->stop.running();
-    if (at->link.load(std::memory_order_relaxed) == link
-        && at->call.load(std::memory_order_relaxed) == call)
-      at->stop.stop(number);
+    if (!has_it()) return false;  // it has just ended; the number may be the next call's
+    at->stop.stop(number);
+    return true;
   }
+  return false;
 }
 
 void service::on_cancel(net::served_link& from, std::uint64_t call) {
   if (!from.user) return;
-  stop_call(from.id(), call);
   if (const auto flow = state_of(from).flow_of(call)) flow->stop();
   std::deque<waiting> taken;
+  bool runs = false;
   {
     const std::lock_guard lock(mutex_);
     const auto at = std::find_if(queue_.begin(), queue_.end(), [&](const waiting& one) {
       return one.from.get() == &from && one.what.header.call == call;
     });
-    if (at == queue_.end()) return;
-    taken.push_back(std::move(*at));
-    queue_.erase(at);
-    waiting_count_.fetch_sub(1);
+    if (at == queue_.end()) {
+      runs = stop_call(from.id(), call);
+    } else {
+      taken.push_back(std::move(*at));
+      queue_.erase(at);
+      waiting_count_.fetch_sub(1);
+    }
   }
+  if (runs) from.grant(call, 0);  // heard, and it had started
+  if (taken.empty()) return;
   send_failure(from, call, fail(kind::cancelled, "cancelled", "cancelled before it started"),
                net::flag_not_started);
 }
@@ -466,10 +487,7 @@ void service::expire_waiting(base::time_point now) {
     }
   }
   for (const auto& one : expired)
-    send_failure(
-        *one.from, one.what.header.call,
-        fail(kind::timed_out, "not_started", "the deadline passed while the call waited its turn"),
-        net::flag_not_started);
+    send_failure(*one.from, one.what.header.call, too_late(), net::flag_not_started);
 }
 
 // ---- output, the end

@@ -71,6 +71,10 @@ class service final : public net::handler {
     std::atomic<std::uint64_t> link{0};
     std::atomic<std::uint64_t> call{0};
     std::atomic<std::int64_t> deadline{0};  ///< steady clock, nanoseconds; 0: none
+    std::uint64_t number = 0;               ///< of the call that has it, for `stop`
+
+    /// From here on a cancel finds the call here. The place is the caller's.
+    void take_in(std::uint64_t link_id, std::uint64_t call_id, base::time_point until) noexcept;
   };
 
   /// A call that waits for a place.
@@ -109,7 +113,7 @@ class service final : public net::handler {
   void run_code(const start& call, answer& to, const berth_call& given);
   void run_function(const start& call, answer& to, const berth_call& given);
   void run_stream(const start& call, answer& to, const berth_call& given);
-  void stop_call(std::uint64_t link, std::uint64_t call) noexcept;
+  bool stop_call(std::uint64_t link, std::uint64_t call) noexcept;
   void stop_flow(std::uint64_t link, std::uint64_t call);
   void expire_waiting(base::time_point now);
 

@@ -91,6 +91,8 @@ class fake_host final : public actors::worker_host {
 
   actors::call_fate fate(std::uint64_t replica, std::uint64_t, std::uint64_t) override {
     std::lock_guard hold(mutex_);
+    ++fates_asked_;
+    changed_.notify_all();
     return {workers_.contains(replica) ? "started" : "finished", !workers_.contains(replica), ""};
   }
 
@@ -131,6 +133,12 @@ class fake_host final : public actors::worker_host {
     return changed_.wait_for(hold, std::chrono::seconds(10), [&] { return readers_.size() == n; });
   }
 
+  /// Waits until fates were asked for `n` times.
+  bool until_asked(std::size_t n) {
+    std::unique_lock hold(mutex_);
+    return changed_.wait_for(hold, std::chrono::seconds(10), [&] { return fates_asked_ >= n; });
+  }
+
   std::map<std::uint64_t, worker> table() {
     std::lock_guard hold(mutex_);
     return workers_;
@@ -162,6 +170,7 @@ class fake_host final : public actors::worker_host {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::function<void(actors::replica_event)> sink_;
+  std::size_t fates_asked_ = 0;
   std::map<std::uint64_t, worker> workers_;
   std::map<std::uint64_t, std::function<void(std::vector<actors::verbs::log_row>)>> readers_;
 };

@@ -10,8 +10,12 @@
 
 #include <deque>
 #include <filesystem>
+#include <fstream>
 #include <gtest/gtest.h>
+#include <iterator>
 #include <semaphore>
+#include <set>
+#include <sstream>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -361,6 +365,9 @@ TEST(head, rollback_yank_history_and_at_agree) {
   ASSERT_TRUE(c.flip(1, "latest"));
   EXPECT_TRUE(c.ask<verbs::done>(verbs::yank{"a/b", 2, false, "bad"}));
   EXPECT_EQ(c.flip(2).error().code, "yanked");
+  const auto pinned = c.ask<verbs::route>(verbs::resolve{"a/b@2"});
+  ASSERT_TRUE(pinned) << "a yanked version answers whoever pins it: " << pinned.error().to_string();
+  EXPECT_EQ(pinned->versions.at(0).replicas.size(), 1u);
   auto rows = c.ask<verbs::changes>(verbs::history{"a/b", "prod"});
   ASSERT_EQ(rows->rows.size(), 3u);
   EXPECT_EQ(rows->rows[0].what, "rollback");
@@ -429,9 +436,75 @@ TEST(head, reading_verbs_tell_what_is_there) {
   EXPECT_EQ(c.ask<verbs::processes>(verbs::ps{})->rows.at(0).worker, "worker:1");
   EXPECT_EQ(c.ask<verbs::counters>(verbs::stats{})->rows.at(0).calls, 42u);
   EXPECT_EQ(c.ask<verbs::log_rows>(verbs::logs{"a/"})->rows.at(0).line, "an old line");
-  EXPECT_EQ(c.ask<verbs::fated>(verbs::fate{"worker:1", 1, 1})->fate, "started");
   EXPECT_TRUE(c.ask<verbs::done>(verbs::down{}));
   EXPECT_TRUE(c.downs.try_acquire_for(std::chrono::seconds(5)));
+}
+
+TEST(head, the_fate_of_a_call_is_told_when_its_workers_death_is_known) {
+  cluster_here c;
+  ASSERT_TRUE(c.ship(1, "prod"));
+  const auto call = c.begin(verbs::fate{"worker:1", 1, 1});
+  ASSERT_TRUE(c.host.until_asked(1)) << "the worker lives as far as the node knows";
+  c.host.end(1);
+  const auto told = c.port.wait(1, call);
+  ASSERT_TRUE(told.what) << told.why->to_string();
+  EXPECT_TRUE(from_value<verbs::fated>(*told.what)->ended);
+}
+
+TEST(head, several_flips_happen_together_or_not_at_all) {
+  cluster_here c;
+  ASSERT_TRUE(c.ship(1, "prod"));
+  ASSERT_TRUE(c.ship(2, "qa"));
+  const auto seen = c.ask<verbs::route>(verbs::resolve{"a/b@prod"})->revision;
+  verbs::tag both;
+  both.flips.push_back({"a/b", "prod", {{1, 7500}, {2, 2500}}, seen});
+  both.flips.push_back({"a/b", "qa", {{1, 10000}}, std::nullopt});
+  both.why = "swap";
+  const auto done = c.ask<verbs::flipped>(both);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(c.ask<verbs::route>(verbs::resolve{"a/b@prod"})->layout, "0-7500:1,7500-10000:2");
+  EXPECT_EQ(c.ask<verbs::route>(verbs::resolve{"a/b@qa"})->versions.at(0).version, 1u);
+  both.flips[0].split = {{2, 10000}};  // `seen` is old by now
+  both.flips[1].split = {{2, 10000}};
+  const auto refused = c.ask<verbs::flipped>(both);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().kind, kind::conflict);
+  EXPECT_EQ(c.ask<verbs::route>(verbs::resolve{"a/b@qa"})->versions.at(0).version, 1u)
+      << "the second flip happened without the first";
+}
+
+/// Ports that this process listens on.
+std::size_t listening_ports() {
+  std::set<std::string> inodes;
+  for (const char* table : {"/proc/self/net/tcp", "/proc/self/net/tcp6"}) {
+    std::ifstream lines(table);
+    std::string line;
+    std::getline(lines, line);
+    while (std::getline(lines, line)) {
+      std::istringstream words(line);
+      std::vector<std::string> columns{std::istream_iterator<std::string>(words), {}};
+      constexpr const char* listens = "0A";
+      if (columns.size() > 9 && columns[3] == listens) inodes.insert("socket:[" + columns[9] + "]");
+    }
+  }
+  std::size_t mine = 0;
+  for (const auto& fd : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    mine += inodes.count(fs::read_symlink(fd.path(), gone).string());
+  }
+  return mine;
+}
+
+TEST(head, opens_no_port_for_other_nodes_until_it_is_told_to) {
+  {
+    cluster_here one_node;
+    ASSERT_TRUE(one_node.ship(1, "prod"));
+    EXPECT_EQ(listening_ports(), 0u);
+  }
+  cluster_here meshed(true);
+  EXPECT_EQ(listening_ports(), 0u);
+  ASSERT_TRUE(meshed.all->open_mesh());
+  EXPECT_EQ(listening_ports(), 1u);
 }
 
 TEST(head, scaling_and_restarting_replace_replicas_without_a_gap) {

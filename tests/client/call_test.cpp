@@ -1,10 +1,12 @@
+#include "runtime/client/dynamic.hpp"
 #include "tests/support/served_here.hpp"
 
 #include <atomic>
 #include <berth/berth.hpp>
 #include <cmath>
 #include <gtest/gtest.h>
-#include <latch>
+#include <map>
+#include <random>
 #include <semaphore>
 #include <string>
 #include <thread>
@@ -75,13 +77,25 @@ std::vector<float> doubled(const std::vector<float>& xs) {
   return all;
 }
 
+int even(int x) {
+  if (x % 2 != 0) throw std::invalid_argument("odd");
+  return x;
+}
+
+std::int64_t milliseconds_left() {
+  const auto left = here().remaining();
+  return left ? std::chrono::ceil<std::chrono::milliseconds>(*left).count() : -1;
+}
+
 std::string who_calls() {
   return std::string(here().caller.program) + " runs " + std::string(here().version());
 }
 
 BERTH_EXPORT(&add).params("a", "b");
 BERTH_EXPORT(&brightest);
-BERTH_EXPORT(&repeat);
+BERTH_EXPORT(&repeat).params("text", "times");
+BERTH_EXPORT(&even);
+BERTH_EXPORT(&milliseconds_left);
 BERTH_EXPORT(&refuse);
 BERTH_EXPORT(&touch);
 BERTH_EXPORT(&wait_inside);
@@ -169,7 +183,37 @@ TEST(call, past_its_deadline_ends_the_wait_and_tells_the_callee_to_stop) {
   const auto r = f.within(20ms).try_();
   ASSERT_FALSE(r.has_value());
   EXPECT_EQ(r.error().kind, kind::timed_out);
+  EXPECT_EQ(r.error().code, "unknown") << "it had started";
   entered.acquire();
+  EXPECT_TRUE(may_leave.try_acquire_for(5s)) << "the function never saw its stop flag";
+}
+
+TEST(call, of_a_future_past_its_deadline_may_have_run_and_stops_its_callee) {
+  const replica_here served("stopped_within_a_second");
+  const session_to here(served);
+  auto late = here.function<bool()>().within(20ms).async();
+  entered.acquire();
+  const auto r = late.try_get();
+  ASSERT_FALSE(r.has_value()) << "what a stopped function says is no result";
+  EXPECT_EQ(r.error().kind, kind::timed_out);
+  EXPECT_EQ(r.error().code, "unknown");
+  EXPECT_TRUE(may_leave.try_acquire_for(5s)) << "the function never saw its stop flag";
+}
+
+TEST(call, whose_client_goes_is_stopped) {
+  const replica_here served("stopped_within_a_second");
+  const std::shared_ptr<net::driver> drives = net::driver::start().value();
+  auto client =
+      client::peer::connect(net::unix_address{served.socket()}, "worker:1", "test", drives).value();
+  net::frame_header header;
+  header.kind = net::frame_kind::call;
+  header.binding =
+      client->bind({"here/f@prod", 1, "", encode(signature_of<bool()>())}).value().binding;
+  net::pending slot;
+  client->link().begin(slot, header, 0).commit();
+  entered.acquire();
+  client->link().abandon(slot, net::link::leave::leave_running);
+  client.reset();
   EXPECT_TRUE(may_leave.try_acquire_for(5s)) << "the function never saw its stop flag";
 }
 
@@ -215,10 +259,13 @@ TEST(call, a_queued_call_whose_deadline_passes_does_not_start) {
   const auto queued = f.within(20ms).try_(2);
   ASSERT_FALSE(queued.has_value());
   EXPECT_EQ(queued.error().kind, kind::timed_out);
+  EXPECT_EQ(queued.error().code, "not_started");
+  auto later = f.within(20ms).async(3);
+  EXPECT_EQ(later.try_get().error().code, "not_started");
   const auto end = std::chrono::steady_clock::now() + 5s;
   while (served.calls->busy() > 1 && std::chrono::steady_clock::now() < end)
     std::this_thread::yield();
-  ASSERT_EQ(served.calls->busy(), 1u) << "the expired call still waits";
+  ASSERT_EQ(served.calls->busy(), 1u) << "an expired call still waits";
   may_leave.release();
   EXPECT_EQ(first.get(), 1);
   EXPECT_FALSE(entered.try_acquire_for(50ms)) << "the expired call was started";
@@ -286,6 +333,107 @@ TEST(call, map_gives_every_item_its_result) {
   for (auto& one : f.with({.in_flight = 7, .ordered = false}).map(items))
     ++seen[one.index];
   EXPECT_EQ(seen, std::vector<int>(500, 1));
+}
+
+TEST(call, every_start_is_counted_once_by_caller_ref_and_outcome) {
+  serve_options how;
+  how.concurrency = 3;
+  const replica_here served("even", how);
+  const session_to here(served);
+  const auto f = here.function<int(int)>();
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      std::vector<future<int>> under_way;
+      for (int i = 0; i < 300; ++i) {
+        EXPECT_EQ(f.try_(i).has_value(), i % 2 == 0);
+        under_way.push_back(f.async(i));
+      }
+      for (int i = 0; i < 300; ++i)
+        EXPECT_EQ(under_way[static_cast<std::size_t>(i)].try_get().has_value(), i % 2 == 0);
+    });
+  for (auto& one : threads)
+    one.join();
+  std::map<process::outcome, std::uint64_t> sums;
+  for (const auto& row : served.page->counts(process::page_reader::life::runs)) {
+    EXPECT_EQ(row.ref, "here/f@prod");
+    EXPECT_EQ(row.caller, "client_call_test uid " + std::to_string(::getuid()));
+    sums[row.how] += row.calls;
+  }
+  const std::map<process::outcome, std::uint64_t> expected{
+      {process::outcome_ok, 1200}, {static_cast<process::outcome>(kind::failed), 1200}};
+  EXPECT_EQ(sums, expected);
+}
+
+TEST(call, a_self_describing_caller_gets_what_a_typed_one_gets) {
+  const auto seed = std::random_device()();
+  std::printf("seed %u\n", seed);
+  std::mt19937 random(seed);
+  const replica_here digits("brightest");
+  const session_to here(digits);
+  const auto typed = here.function<digit(std::span<const float>)>();
+  const auto told = client::dynamic_function::bind(here.session, "here/f@prod").value();
+  for (int i = 0; i < 50; ++i) {
+    std::vector<float> pixels(random() % 300);
+    for (auto& one : pixels)
+      one = std::uniform_real_distribution<float>(0, 1)(random);
+    const auto reply = told.call(value(value::list{to_value(pixels)}), {});
+    ASSERT_TRUE(reply) << reply.error().to_string();
+    EXPECT_EQ(print_json(reply->result), print_json(to_value(typed(pixels))));
+  }
+  const replica_here texts("repeat");
+  const session_to there(texts);
+  const auto say = client::dynamic_function::bind(there.session, "here/f@prod").value();
+  const auto by_name = parse_json(R"({"times": 3, "text": "ab"})").value();
+  EXPECT_EQ(print_json(say.call(by_name, {}).value().result), "\"ababab\"");
+}
+
+task<int> twice_over(const function<int(int, int)>& f, int x) {
+  const int once = co_await f.async(x, x);
+  co_return co_await f.async(once, once);
+}
+
+TEST(call, is_awaited_in_a_task) {
+  const replica_here served("add");
+  const session_to here(served);
+  EXPECT_EQ(run(twice_over(here.function<int(int, int)>(), 3)), 12);
+}
+
+TEST(call, the_callee_knows_how_long_it_may_take) {
+  const replica_here served("milliseconds_left");
+  const session_to here(served);
+  const auto f = here.function<std::int64_t()>();
+  EXPECT_EQ(f(), -1) << "no deadline was set";
+  const auto left = f.within(60s)();
+  EXPECT_GT(left, 0);
+  EXPECT_LE(left, 60000);
+}
+
+template <class Options>
+concept has_idempotency_key = requires(Options o) {
+  o.key;
+};
+
+template <class Handle>
+concept submits = requires(const Handle& f) {
+  f.submit(1);
+};
+
+template <class Handle>
+concept calls_by_reference = requires(const Handle& f) {
+  f.remote(1);
+};
+
+template <class Place>
+concept spawns = requires(const Place& p) {
+  p.spawn("team/hits");
+};
+
+TEST(call, what_is_not_there_yet_does_not_compile) {
+  static_assert(!has_idempotency_key<call_options>);
+  static_assert(!submits<function<int(int)>>);
+  static_assert(!calls_by_reference<function<int(int)>>);
+  static_assert(!spawns<place>);
 }
 
 TEST(call, the_callee_knows_who_calls) {

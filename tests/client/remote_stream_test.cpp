@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <semaphore>
 #include <string>
+#include <thread>
 #include <vector>
 
 namespace berth::tests {
@@ -44,6 +45,18 @@ std::int64_t sum(stream<int> xs) {
   return all;
 }
 
+std::counting_semaphore<> has_read_one{0};
+std::counting_semaphore<> may_read_on{0};
+
+std::int64_t sum_when_told(stream<int> xs) {
+  std::int64_t all = xs.next().value_or(0);
+  has_read_one.release();
+  may_read_on.acquire();
+  for (int x : xs)
+    all += x;
+  return all;
+}
+
 int first_only(stream<int> xs) {
   return xs.next().value_or(-1);
 }
@@ -62,6 +75,7 @@ BERTH_EXPORT(&count);
 BERTH_EXPORT(&words_for_ever);
 BERTH_EXPORT(&breaks);
 BERTH_EXPORT(&sum);
+BERTH_EXPORT(&sum_when_told);
 BERTH_EXPORT(&first_only);
 BERTH_EXPORT(&running_sums);
 BERTH_EXPORT(&prints);
@@ -136,6 +150,27 @@ TEST(remote_stream, goes_to_the_callee_too) {
   std::vector<int> xs(5000, 2);
   EXPECT_EQ(f(stream_of(xs)), 10000);
   EXPECT_EQ(f(stream_of(std::vector<int>{})), 0);
+}
+
+TEST(remote_stream, to_a_callee_that_reads_slowly_holds_its_maker_back) {
+  const replica_here served("sum_when_told");
+  const session_to here(served);
+  const auto f = here.function<std::int64_t(stream<int>)>();
+  made = 0;
+  std::int64_t total = 0;
+  std::thread caller([&] { total = f(count(10000)); });
+  has_read_one.acquire();
+  const auto window = static_cast<int>(net::link::items_initial);
+  const auto limit = std::chrono::steady_clock::now() + 10s;
+  while (made < window && std::chrono::steady_clock::now() < limit)
+    std::this_thread::yield();
+  EXPECT_GE(made, window) << "what is welcome is sent";
+  for (int i = 0; i < 1000; ++i)
+    std::this_thread::yield();
+  EXPECT_LE(made, window + 2) << "more was made than the callee welcomed";
+  may_read_on.release();
+  caller.join();
+  EXPECT_EQ(total, 10000 * 9999 / 2);
 }
 
 TEST(remote_stream, of_which_the_callee_reads_only_a_part_does_not_hang) {

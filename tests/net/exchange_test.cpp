@@ -306,6 +306,65 @@ TEST_P(every_lane, ends_the_wait_at_the_deadline_and_tells_the_callee) {
   EXPECT_EQ(both.link->in_flight(), 1U);  // the callee has not answered: the credit is still out
 }
 
+TEST_P(every_lane, learns_at_the_deadline_that_a_call_still_arriving_will_never_start) {
+  pair both(GetParam());
+  std::atomic<int> started{0};
+  const auto echo = both.does.call;
+  both.does.call = [&](served_link& from, message_view what) {
+    ++started;
+    echo(from, what);
+  };
+  constexpr std::size_t longer_than_a_millisecond = std::size_t{64} << 20;
+  pending slot;
+  auto open = both.link->begin(slot, header_of(frame_kind::call), longer_than_a_millisecond);
+  ASSERT_TRUE(open);
+  open.commit();
+  EXPECT_EQ(both.link->wait(slot, in(1ms), link::late::ask), completion::answered);
+  EXPECT_TRUE(slot.never_started());
+  EXPECT_EQ(call(*both.link, std::string(1 << 20, 'x')).size(), std::size_t{1} << 20);
+  EXPECT_EQ(started, 1) << "the call that was too late was started";
+  EXPECT_EQ(both.link->in_flight(), 0U);
+}
+
+TEST_P(every_lane, counts_a_deadline_from_the_first_piece_of_a_call) {
+  pair both(GetParam());
+  std::atomic<std::uint32_t> left{0};
+  both.does.call = [&](served_link& from, message_view what) {
+    left = what.header.deadline_us;
+    answer(from, what.header.call, {});
+  };
+  auto header = header_of(frame_kind::call);
+  header.deadline_us = 500;
+  pending slot;
+  both.link->begin(slot, header, std::size_t{64} << 20).commit();
+  EXPECT_EQ(both.link->wait(slot, in(10s)), completion::answered);
+  EXPECT_EQ(left, deadline_passed_us);
+}
+
+TEST_P(every_lane, learns_at_the_deadline_that_a_call_runs) {
+  pair both(GetParam());
+  both.does.call = [](served_link&, message_view) {};
+  both.does.cancel = [](served_link& from, std::uint64_t id) { from.grant(id, 0); };
+  pending slot;
+  both.link->begin(slot, header_of(frame_kind::call), 0).commit();
+  const auto end = in(20ms);
+  EXPECT_EQ(both.link->wait(slot, end, link::late::ask), completion::timed_out);
+  EXPECT_TRUE(slot.cancel_heard());
+  EXPECT_EQ(slot.error().code, "unknown");
+}
+
+TEST_P(every_lane, takes_no_result_for_one_that_came_because_of_the_cancel) {
+  pair both(GetParam());
+  both.does.call = [](served_link&, message_view) {};
+  both.does.cancel = [](served_link& from, std::uint64_t id) {
+    answer(from, id, bytes_of("half"));
+  };
+  pending slot;
+  both.link->begin(slot, header_of(frame_kind::call), 0).commit();
+  EXPECT_EQ(both.link->wait(slot, in(20ms), link::late::ask), completion::timed_out);
+  EXPECT_EQ(slot.error().kind, kind::timed_out);
+}
+
 TEST_P(every_lane, forgets_a_late_answer_and_returns_its_credit) {
   pair both(GetParam());
   std::vector<std::pair<std::shared_ptr<served_link>, std::uint64_t>> owed;

@@ -55,6 +55,7 @@ class scripted_handler : public handler {
   std::function<void(served_link&, std::uint64_t)> end = [](served_link&, std::uint64_t) {};
   std::function<void(served_link&, std::uint64_t, std::uint32_t)> credit =
       [](served_link&, std::uint64_t, std::uint32_t) {};
+  std::function<void(served_link&, std::uint64_t)> cancel = [](served_link&, std::uint64_t) {};
   std::function<void()> queued = [] {};
 
   void on_call(served_link& from, message_view what) override { call(from, what); }
@@ -66,8 +67,9 @@ class scripted_handler : public handler {
     open.commit();
   }
 
-  void on_cancel(served_link&, std::uint64_t id) override {
+  void on_cancel(served_link& from, std::uint64_t id) override {
     note([&] { cancelled.push_back(id); });
+    cancel(from, id);
   }
 
   void on_item(served_link& from, message_view what) override { item(from, what); }
