@@ -136,23 +136,15 @@ TEST(promises, however_workers_die_a_call_starts_at_most_once_and_ok_means_it_di
 
 // ---- clients that go
 
-/// Run as a program of its own by the test below.
-TEST(promises, DISABLED_client_that_is_killed) {
-  const auto cluster = connect(std::getenv("PROMISES_CLUSTER"));
-  cluster.function<bool(std::string)>("p/wait_for_stop@prod")(std::getenv("PROMISES_FILE"));
-}
-
 TEST(promises, a_call_whose_client_is_killed_is_stopped) {
   ship_export("wait_for_stop");
   const temp_folder here;
   const auto file = here.path() / "seen";
-  ::setenv("PROMISES_CLUSTER", rt().runtime_folder().c_str(), 1);
-  ::setenv("PROMISES_FILE", file.c_str(), 1);
+  const auto folder = rt().runtime_folder();
   const pid_t client = ::fork();
   if (client == 0) {
-    ::execl("/proc/self/exe", "promises", "--gtest_also_run_disabled_tests",
-            "--gtest_filter=promises.DISABLED_client_that_is_killed", nullptr);
-    ::_exit(127);
+    connect(folder).function<bool(std::string)>("p/wait_for_stop@prod")(file);
+    ::_exit(0);
   }
   EXPECT_TRUE(soon([&] { return !lines_of(file).empty(); })) << "the call never started";
   ::kill(client, SIGKILL);
