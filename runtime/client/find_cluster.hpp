@@ -19,8 +19,8 @@ struct found_cluster {
   bool embedded = false;
 };
 
-/// The address in words: a runtime folder, "unix:PATH", or "127.0.0.1:PORT". The token of a TCP address comes from the
-/// file `$BERTH_TOKEN_FILE`, else from the running cluster's. Errors: `invalid` for other words; those of the files.
+/// The address in words: a runtime folder, "unix:PATH", or "127.0.0.1:PORT" ("tcp:" may stand before it). The token
+/// of a TCP address comes from the file `$BERTH_TOKEN_FILE`. Errors: `invalid` for other words; those of the files.
 [[nodiscard]] result<found_cluster> cluster_at(const std::string& words,
                                                const base::environment& env);
 
