@@ -46,8 +46,11 @@ result<found_cluster> cluster_at(const std::string& words, const base::environme
   if (words.starts_with("tcp:")) return over_tcp(std::string_view(words).substr(4), env);
   if (words.find('/') != std::string::npos) {
     const auto state = process::read_cluster_state(words);
-    if (!state) return error_info(state.error()).at("while looking for the cluster of " + words);
-    return found_from(*state);
+    if (state) return found_from(*state);
+    auto why = error_info(state.error()).at("while looking for the cluster of " + words);
+    // A cluster that was named and is not there is no reason to start another one.
+    if (why.code == "no_cluster") why.code = "named_cluster_gone";
+    return why;
   }
   if (words.find(':') != std::string::npos) return over_tcp(words, env);
   return fail(

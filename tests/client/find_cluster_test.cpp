@@ -37,7 +37,8 @@ TEST(find_cluster, a_named_folder_without_a_cluster_is_an_error_and_nothing_else
   const tests::temp_folder empty;
   const auto dead = find("", {{"BERTH_HEAD", empty.path().string() + "/"}});
   ASSERT_FALSE(dead);
-  EXPECT_NE(dead.error().code, "no_cluster") << "an embedded cluster would be started instead";
+  EXPECT_EQ(dead.error().kind, kind::missing);
+  EXPECT_EQ(dead.error().code, "named_cluster_gone") << "another one would be started instead";
   EXPECT_EQ(find("nonsense").error().code, "bad_address");
 }
 
