@@ -17,7 +17,8 @@ namespace berth::sched {
 
 class policy;
 
-/// Somebody who may be asked to go. `loss` is the device time that would be lost.
+/// Somebody who may be asked to go: on healthy devices of nodes that are ready, so that who goes can come back. `loss`
+/// is the device time that would be lost.
 struct evictable {
   claim held;
   gpu_time loss = 0;

@@ -12,8 +12,8 @@
 namespace berth::sched {
 namespace {
 
-/// Milli-GPU as people count GPUs: "3", "0.5".
-std::string gpus(std::int64_t milli) {
+/// Thousandths (of a GPU, of a core) as people count them: "3", "0.50".
+std::string wholes(std::int64_t milli) {
   if (milli % 1000 == 0) return fmt::format("{}", milli / 1000);
   return fmt::format("{:.2f}", static_cast<double>(milli) / 1000.0);
 }
@@ -109,8 +109,10 @@ class examiner {
   void look_for_hindrance(std::optional<line_id> line, team_id team, quota_room room) {
     if (room == quota_room::full || room == quota_room::never) {
       made_.first = room == quota_room::full ? hindrance::quota : hindrance::impossible;
-      gpu_load load{made_.wanted_milli, {}};
-      made_.quota = queue_.teams().limit(team, load, wanted_.preemptible, queue_.nodes().models());
+      const auto load = queue_.load_wanted(wanted_, ranks_min(wanted_));
+      auto teams = queue_.teams();
+      if (room == quota_room::never) teams.forget_held();
+      made_.quota = teams.limit(team, load, wanted_.preemptible, queue_.nodes().models());
       made_.quota_team = queue_.teams().spec(made_.quota ? made_.quota->team : team).name;
       return;
     }
@@ -243,8 +245,27 @@ std::string missing_in_words(const need& missing) {
   if (missing.gpus > 0)
     parts.push_back(missing.gpu_milli == 1000
                         ? fmt::format("{} GPU{}", missing.gpus, missing.gpus == 1 ? "" : "s")
-                        : fmt::format("{} of a GPU", gpus(missing.gpu_milli)));
+                        : fmt::format("{} of a GPU", wholes(missing.gpu_milli)));
   return joined(parts, "and");
+}
+
+/// An amount of what a quota is about, as people count it: "8 GPUs", "4 H100", "64 cores", "512 GiB of memory".
+std::string quota_words(const quota_limit& of, std::int64_t amount) {
+  switch (of.of) {
+    case quota_sort::gpus:
+      return wholes(amount) + " GPUs";
+    case quota_sort::model:
+      return fmt::format("{} {}", wholes(amount), of.model);
+    case quota_sort::cpu:
+      return wholes(amount) + " cores";
+    case quota_sort::memory:
+      return fmt::format("{:g} GiB of memory", static_cast<double>(amount) / 1024);
+  }
+  return {};
+}
+
+std::string number_alone(std::string words) {
+  return words.substr(0, words.find(' '));
 }
 
 std::string cause_in_words(const explanation& of, const explain_options& options) {
@@ -258,28 +279,28 @@ std::string cause_in_words(const explanation& of, const explain_options& options
     case hindrance::handover:
       return "others are leaving for it";
     case hindrance::quota: {
-      const auto model =
-          of.quota && !of.quota->model.empty() ? of.quota->model : std::string("GPUs");
-      return fmt::format("team {} holds {} of the {} {} of its quota", of.quota_team,
-                         of.quota ? gpus(of.quota->held_milli) : "all",
-                         of.quota ? gpus(of.quota->quota_milli) : "all", model);
+      if (!of.quota)
+        return fmt::format("the quota of team {} is promised to earlier work", of.quota_team);
+      return fmt::format("team {} holds {} of the {} of its quota", of.quota_team,
+                         number_alone(quota_words(*of.quota, of.quota->held)),
+                         quota_words(*of.quota, of.quota->quota));
     }
     case hindrance::devices: {
       std::vector<std::string> teams;
       for (const auto& [team, milli] : of.holders)
         teams.push_back(of.holders.size() == 1 ? fmt::format("team {}", team)
-                                               : fmt::format("team {} ({})", team, gpus(milli)));
+                                               : fmt::format("team {} ({})", team, wholes(milli)));
       const auto held = of.there_milli - of.free_milli;
       const auto share =
           of.free_milli == 0
-              ? fmt::format("all {} {} are", gpus(of.there_milli), of.what)
-              : fmt::format("{} of {} {} are", gpus(held), gpus(of.there_milli), of.what);
+              ? fmt::format("all {} {} are", wholes(of.there_milli), of.what)
+              : fmt::format("{} of {} {} are", wholes(held), wholes(of.there_milli), of.what);
       return fmt::format("{} held by {}{}", share, teams.empty() ? "nobody" : joined(teams, "and"),
                          until);
     }
     case hindrance::pieces:
-      return fmt::format("{} {} are free, but not {} together", gpus(of.free_milli), of.what,
-                         gpus(of.wanted_milli));
+      return fmt::format("{} {} are free, but not {} together", wholes(of.free_milli), of.what,
+                         wholes(of.wanted_milli));
     case hindrance::host:
       return "processor or memory of the nodes it could use is taken";
     case hindrance::promised:
@@ -292,11 +313,10 @@ std::string cause_in_words(const explanation& of, const explain_options& options
                          of.window->why, clock_time(of.window->from, options),
                          clock_time(of.window->until, options));
     case hindrance::impossible:
-      return of.quota
-                 ? fmt::format("it asks for {} GPUs, and team {} may never hold more than {}{}",
-                               gpus(of.wanted_milli), of.quota_team, gpus(of.quota->quota_milli),
-                               of.quota->model.empty() ? "" : " " + of.quota->model)
-                 : "no state of this cluster could hold it";
+      return of.quota ? fmt::format("it asks for {}, and team {} may never hold more than {}",
+                                    quota_words(*of.quota, of.quota->wanted), of.quota_team,
+                                    quota_words(*of.quota, of.quota->quota + of.quota->borrow))
+                      : "no state of this cluster could hold it";
   }
   return {};
 }
@@ -348,9 +368,9 @@ explanation explain(const work_queue& queue,
   auto probe = work.wanted;
   const auto& teams = queue.teams();
   const auto team = teams.find(probe.team);
-  const auto room =
-      team ? teams.room(*team, {wanted_milli(probe), {}}, probe.preemptible, queue.nodes().models())
-           : quota_room::within;
+  const auto room = team ? teams.room(*team, queue.load_wanted(probe, ranks_min(probe)),
+                                      probe.preemptible, queue.nodes().models())
+                         : quota_room::within;
   auto made = examiner(queue, now, probe).run(std::nullopt, team.value_or(0), room);
   made.first = hindrance::impossible;
   made.count = made.waiting = work.count;

@@ -1,8 +1,7 @@
 #include "scheduler/fgd_policy.hpp"
 
 #include "scheduler/fragmentation.hpp"
-#include "scheduler/scored_policy.hpp"
-#include "scheduler/workload.hpp"
+#include "scheduler/learning_policy.hpp"
 
 #include <algorithm>
 #include <array>
@@ -62,19 +61,15 @@ class sigmoid_steps {
   std::array<std::uint8_t, 1024> first_guess_{};
 };
 
-class fgd final : public scored_policy {
+class fgd final : public learning_policy {
  public:
   explicit fgd(const policy_options& options)
-      : scored_policy(options), target_(options.target), told_(!options.target.empty()) {}
+      : learning_policy(options), target_(options.target), told_(!options.target.empty()) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return "fgd"; }
 
   void arrived(const inventory& nodes, const demand& wanted) override {
-    if (told_) return;
-    seen_.arrived(wanted.each, wanted.models);
-    if (!when_.due(seen_.arrivals())) return;
-    target_ = seen_.frequent(95);
-    learn(nodes);
+    if (!told_) count(nodes, wanted);
   }
 
   [[nodiscard]] std::unique_ptr<policy> clone_for(const inventory& copy) const override {
@@ -83,27 +78,22 @@ class fgd final : public scored_policy {
 
  private:
   fgd(const fgd& other, const inventory& copy)
-      : scored_policy(other, copy),
+      : learning_policy(other, copy),
         target_(other.target_),
         told_(other.told_),
-        seen_(other.seen_),
-        when_(other.when_),
         fragmentation_(other.fragmentation_),
-        steps_(other.steps_),
-        models_known_(other.models_known_),
-        generation_(other.generation_) {}
+        steps_(other.steps_) {}
 
-  void learn(const inventory& nodes) {
+  void learn(const inventory& nodes) override {
+    if (!told_) target_ = seen().frequent(95);
     fragmentation_ = fragmentation(nodes, target_);
     steps_ = sigmoid_steps(std::max<std::int64_t>(fragmentation_.weight(), 1));
-    models_known_ = nodes.models().size();
-    ++generation_;
   }
 
   void before_use(const inventory& nodes, score_table::row& of) override {
-    if (generation_ == 0 || models_known_ != nodes.models().size()) learn(nodes);
-    if (of.generation == generation_) return;
-    of.generation = generation_;
+    keep_learned(nodes);
+    if (of.generation == generation()) return;
+    of.generation = generation();
     of.seen = 0;
   }
 
@@ -124,12 +114,8 @@ class fgd final : public scored_policy {
 
   std::vector<expected_demand> target_;
   bool told_;
-  workload seen_;
-  relearning when_;
   fragmentation fragmentation_;
   sigmoid_steps steps_;
-  std::size_t models_known_ = 0;
-  std::uint64_t generation_ = 0;
 };
 
 }  // namespace

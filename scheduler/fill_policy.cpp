@@ -1,10 +1,10 @@
 #include "scheduler/fill_policy.hpp"
 
+#include "scheduler/device_mask.hpp"
 #include "scheduler/futures.hpp"
+#include "scheduler/learning_policy.hpp"
 #include "scheduler/prices.hpp"
-#include "scheduler/scored_policy.hpp"
 #include "scheduler/state_memo.hpp"
-#include "scheduler/workload.hpp"
 
 #include <algorithm>
 #include <array>
@@ -44,6 +44,13 @@ class repricing_log {
 
   [[nodiscard]] std::uint64_t count() const noexcept { return count_; }
 
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    std::size_t nodes = 0;
+    for (const auto& one : log_)
+      nodes += one.capacity();
+    return nodes * sizeof(node_id);
+  }
+
   /// Whether nodes touched after repricing `seen` have been forgotten.
   [[nodiscard]] bool forgotten(std::uint64_t seen) const noexcept {
     return count_ - seen > log_.size();
@@ -74,26 +81,25 @@ const std::array<std::uint64_t, 1001>& device_hash() {
   return table;
 }
 
-class fill final : public scored_policy {
+class fill final : public learning_policy {
  public:
   explicit fill(const policy_options& options)
-      : scored_policy(options), seed_(options.seed), memo_(memo_entries_log2) {}
+      : learning_policy(options), seed_(options.seed), memo_(memo_entries_log2) {}
 
   [[nodiscard]] std::string_view name() const noexcept override { return "fill"; }
 
   void arrived(const inventory& nodes, const demand& wanted) override {
-    seen_.arrived(wanted.each, wanted.models);
     prices_.arrived(wanted.each, nodes.model_mask(wanted.models));
-    if (when_.due(seen_.arrivals())) learn(nodes);
+    count(nodes, wanted);
     if (++since_weighed_ * 16 < nodes.size()) return;
     since_weighed_ = 0;
     auto moved = prices_.weigh(nodes);
-    if (moved.models) ++generation_;
+    if (moved.models) age_rows();
     if (!moved.nodes.empty()) repricings_.push_back(std::move(moved.nodes));
   }
 
   [[nodiscard]] std::size_t memo_bytes() const noexcept override {
-    return scored_policy::memo_bytes() + memo_.bytes();
+    return learning_policy::memo_bytes() + memo_.bytes() + prices_.bytes() + repricings_.bytes();
   }
 
   [[nodiscard]] std::unique_ptr<policy> clone_for(const inventory& copy) const override {
@@ -102,35 +108,29 @@ class fill final : public scored_policy {
 
  private:
   fill(const fill& other, const inventory& copy)
-      : scored_policy(other, copy),
+      : learning_policy(other, copy),
         seed_(other.seed_),
-        seen_(other.seen_),
-        when_(other.when_),
         prices_(other.prices_),
         since_weighed_(other.since_weighed_),
         futures_(other.futures_),
         memo_(other.memo_),
         repricings_(other.repricings_),
-        cpu_unit_(other.cpu_unit_),
-        models_known_(other.models_known_),
-        generation_(other.generation_) {}
+        cpu_unit_(other.cpu_unit_) {}
 
-  void learn(const inventory& nodes) {
+  void learn(const inventory& nodes) override {
     std::int32_t largest = 1;
     for (std::uint16_t kind = 0; kind < nodes.kinds(); ++kind)
       largest = std::max(largest, nodes.kind_at(kind).cpu_milli);
     cpu_unit_ = (largest + cpu_units_per_node - 1) / cpu_units_per_node;
-    futures_ = futures(nodes, seen_.frequent(100), cpu_unit_, seed_);
-    models_known_ = nodes.models().size();
+    futures_ = futures(nodes, seen().frequent(100), cpu_unit_, seed_);
     memo_.clear();
-    ++generation_;
   }
 
   void before_use(const inventory& nodes, score_table::row& of) override {
-    if (generation_ == 0 || models_known_ != nodes.models().size()) learn(nodes);
+    keep_learned(nodes);
     const bool fresh = of.seen == 0;
-    if (of.generation != generation_ || repricings_.forgotten(of.priced)) of.swept = 0;
-    of.generation = generation_;
+    if (of.generation != generation() || repricings_.forgotten(of.priced)) of.swept = 0;
+    of.generation = generation();
     if (fresh) of.swept = nodes.size();
     const auto stop = std::min(nodes.size(), of.swept + nodes_per_sweep);
     for (; of.swept < stop; ++of.swept)
@@ -193,13 +193,10 @@ class fill final : public scored_policy {
     const auto scarce = std::int64_t{each.milli()} * prices_.model_price(model, of.models) / 1000;
     auto usable = usable_devices(nodes, of, node);
     if (each.gpu_milli == 1000) {
-      std::uint64_t chosen = 0;
+      const auto chosen = lowest_devices(usable, each.gpus);
       std::array<std::uint16_t, 64> rest{};
-      std::copy(milli.begin(), milli.end(), rest.begin());
-      for (std::uint16_t taken = 0; taken < each.gpus; ++taken, usable &= usable - 1) {
-        chosen |= usable & ~(usable - 1);
-        rest[static_cast<std::size_t>(std::countr_zero(usable))] = 0;
-      }
+      for (std::size_t device = 0; device < milli.size(); ++device)
+        rest[device] = (chosen >> device & 1) != 0 ? std::uint16_t{0} : milli[device];
       will.idle -= each.gpus;
       const auto after = left_over(model, units_after, devices_hash - each.gpus * hash[1000],
                                    {rest.data(), milli.size()}, none, 0);
@@ -230,16 +227,12 @@ class fill final : public scored_policy {
   }
 
   std::uint64_t seed_;
-  workload seen_;
-  relearning when_;
   prices prices_;
   std::size_t since_weighed_ = 0;
   futures futures_;
   state_memo memo_;
   repricing_log repricings_;
   std::int32_t cpu_unit_ = 1;
-  std::size_t models_known_ = 0;
-  std::uint64_t generation_ = 0;
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 //   F = sum_g left_g * (W - A[c][left_g]) + B[c][idle devices],
 // B being what shapes of several devices lose where too few are idle. That makes it a few table reads per device.
 
+#include "scheduler/device_mask.hpp"
 #include "scheduler/inventory.hpp"
 #include "scheduler/policy.hpp"
 
@@ -124,14 +125,10 @@ fragmentation::change fragmentation::best_change(const inventory& nodes,
   // Without the idle milli of the node, which cancel except for what is taken.
   const std::int64_t common = now.too_few[idle] - before + weight_ * each.milli() + after;
   if (each.gpus == 0) return {common - then.too_few[idle], 0};
-  if (each.gpu_milli == 1000) {
-    change whole{common - then.too_few[idle - each.gpus]
-                     - 1000LL * each.gpus * then.fits[in.milli_class[1000]],
-                 0};
-    for (std::uint16_t taken = 0; taken < each.gpus; ++taken, usable &= usable - 1)
-      whole.devices |= usable & ~(usable - 1);
-    return whole;
-  }
+  if (each.gpu_milli == 1000)
+    return {common - then.too_few[idle - each.gpus]
+                - 1000LL * each.gpus * then.fits[in.milli_class[1000]],
+            lowest_devices(usable, each.gpus)};
   change best;
   std::int64_t best_rank = 0;
   std::uint32_t tried = 1001;
@@ -172,9 +169,7 @@ fragmentation::change fragmentation::best_mixed(const inventory& nodes,
   };
   if (each.gpus == 0) return {gain_of(0), 0};
   if (each.gpus > 1) {
-    std::uint64_t chosen = 0;
-    for (std::uint16_t taken = 0; taken < each.gpus; ++taken, usable &= usable - 1)
-      chosen |= usable & ~(usable - 1);
+    const auto chosen = lowest_devices(usable, each.gpus);
     return {gain_of(chosen), chosen};
   }
   change best;

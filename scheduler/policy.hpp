@@ -57,7 +57,8 @@ class policy {
   /// A copy that answers on `copy`, a copy of the inventory this one has been asked about, exactly as this one would.
   [[nodiscard]] virtual std::unique_ptr<policy> clone_for(const inventory& copy) const = 0;
 
-  /// Bytes remembered now (scores and state memo).
+  /// Bytes remembered now: scores, states, what has been learned. Bounded by `memo_bytes_max` and a few MB, however many
+  /// different shapes come.
   [[nodiscard]] virtual std::size_t memo_bytes() const noexcept = 0;
 };
 

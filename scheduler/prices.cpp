@@ -12,6 +12,8 @@ namespace {
 /// Three of each size keep an order from running out of slots for a shape it has not met yet.
 constexpr std::uint64_t presumed_count = 3;
 constexpr std::uint16_t presumed_sizes[] = {2, 4, 8};
+/// Presumed shapes at most: a cluster of very many kinds of node would pay for each at every weighing.
+constexpr std::size_t presumed_max = 64;
 /// A price moves when it differs by more than this many milli and by more than a tenth.
 constexpr std::int64_t price_slack = 10;
 
@@ -25,6 +27,15 @@ double scarcity(double expected, std::int64_t slots) {
 bool moved(std::int64_t from, std::int64_t to) {
   const auto by = std::abs(from - to);
   return by > price_slack && by * 10 > std::max(from, to);
+}
+
+/// Drops the rarer half of `known` by `weight` when there are more than `most`.
+template <class Known, class Weight>
+void keep_heavier(std::vector<Known>& known, std::size_t most, Weight&& weight) {
+  if (known.size() <= most) return;
+  std::stable_sort(known.begin(), known.end(),
+                   [&](const Known& one, const Known& two) { return weight(one) > weight(two); });
+  known.resize(most / 2);
 }
 
 }  // namespace
@@ -41,6 +52,7 @@ void prices::arrived(const need& each, std::uint64_t models) {
                                     [&](const group& one) { return one.models == models; });
     if (known == groups_.end()) {
       groups_.push_back({models, milli, 0});
+      keep_heavier(groups_, shapes_max, [](const group& one) { return one.milli; });
     } else {
       known->milli += milli;
     }
@@ -51,6 +63,7 @@ void prices::arrived(const need& each, std::uint64_t models) {
   });
   if (known == gangs_.end()) {
     gangs_.push_back({each, models, 1, 0, 0});
+    keep_heavier(gangs_, shapes_max, [](const gang& one) { return one.count; });
   } else {
     ++known->count;
   }
@@ -71,6 +84,7 @@ void prices::presume(const inventory& nodes) {
   for (std::uint16_t number = 0; number < nodes.kinds(); ++number) {
     const auto& kind = nodes.kind_at(number);
     if (kind.model.size() < 2) continue;
+    if (presumed_.size() == presumed_max) break;
     add({kind.cpu_milli / 16 * 15, kind.memory_mib / 16 * 15,
          static_cast<std::uint16_t>(kind.model.size()), 1000, 0});
   }

@@ -11,6 +11,8 @@
 //
 // Models: on model m, milli * max over restricted groups A (m in A, the work not itself restricted to A) of
 // min(1, demand(A) / idle(A)).
+//
+// Any number of different gangs and groups may come; the rarer half is forgotten when there are too many.
 
 #include "scheduler/inventory.hpp"
 
@@ -44,12 +46,20 @@ class prices {
     std::uint64_t models = 0;
   };
 
+  [[nodiscard]] std::size_t bytes() const noexcept {
+    return (gangs_.capacity() + priced_.capacity() + presumed_.capacity()) * sizeof(gang)
+           + groups_.capacity() * sizeof(group);
+  }
+
   /// Milli lost in gang slots when a node goes from one state to another.
   [[nodiscard]] std::int64_t slots_lost(const standing& before, const standing& after) const;
   /// Price in milli per 1000 milli taken on a device model by work that admits `models`.
   [[nodiscard]] std::int32_t model_price(std::uint8_t model, std::uint64_t models) const;
 
  private:
+  /// Gang shapes and groups of models remembered at most, each; the published workloads have 7 to 18.
+  static constexpr std::size_t shapes_max = 256;
+
   struct gang {
     need each;
     std::uint64_t models = 0;

@@ -295,9 +295,11 @@ std::optional<instant> work_queue::end_of(const demand& wanted, instant start) c
   return wanted.limit ? std::optional(start + *wanted.limit) : std::nullopt;
 }
 
-gpu_load work_queue::load_of(const placement& where) const {
-  gpu_load load;
-  if (where.each.gpus == 0) return load;
+holding work_queue::load_of(const placement& where) const {
+  const auto ranks = static_cast<std::int64_t>(where.ranks.size());
+  holding load;
+  load.cpu_milli = ranks * where.each.cpu_milli;
+  load.memory_mib = ranks * where.each.memory_mib;
   std::map<std::uint8_t, std::int64_t> by_model;
   for (const auto& rank : where.ranks) {
     const auto& kind = nodes_.kind(rank.node);
@@ -311,10 +313,11 @@ gpu_load work_queue::load_of(const placement& where) const {
   return load;
 }
 
-/// What `ranks` ranks are going to hold. Where one model only is admitted, it is known beforehand.
-gpu_load work_queue::load_wanted(const demand& wanted, std::uint32_t ranks) const {
-  gpu_load load;
+holding work_queue::load_wanted(const demand& wanted, std::uint32_t ranks) const {
+  holding load;
   load.milli = static_cast<std::int64_t>(wanted.each.milli()) * ranks;
+  load.cpu_milli = static_cast<std::int64_t>(wanted.each.cpu_milli) * ranks;
+  load.memory_mib = static_cast<std::int64_t>(wanted.each.memory_mib) * ranks;
   const auto& models = nodes_.models();
   if (wanted.models.size() == 1)
     if (const auto found = std::find(models.begin(), models.end(), wanted.models[0]);

@@ -175,6 +175,9 @@ class work_queue {
   [[nodiscard]] std::vector<job_view> jobs() const;
   [[nodiscard]] std::optional<job_view> job(job_id id) const;
 
+  /// What `ranks` ranks are going to hold. Where one model only is admitted, it is known beforehand.
+  [[nodiscard]] holding load_wanted(const demand& wanted, std::uint32_t ranks) const;
+
   /// Where one more job of the line would stand with its team's quotas, promises to others counted.
   [[nodiscard]] quota_room quota_for(line_id line) const;
 
@@ -200,7 +203,7 @@ class work_queue {
   struct job_state {
     claim held;
     placement where;
-    gpu_load load;
+    holding load;
     instant started{0};
     std::optional<instant> ends;
     std::optional<job_id> leaving_for;
@@ -245,8 +248,7 @@ class work_queue {
   void forget_if_done(line_id id);
   void lose_jobs_on(node_id node);
   [[nodiscard]] std::optional<instant> end_of(const demand& wanted, instant start) const;
-  [[nodiscard]] gpu_load load_of(const placement& where) const;
-  [[nodiscard]] gpu_load load_wanted(const demand& wanted, std::uint32_t ranks) const;
+  [[nodiscard]] holding load_of(const placement& where) const;
   void emit(effect one);
   void end_overdue();
 
@@ -287,9 +289,11 @@ class work_queue {
   bool evict_for(line_id id, line_state& line, job_id job, quota_room room);
   bool move_for(line_id id, line_state& line, job_id job);
   [[nodiscard]] bool left_alone(job_id job, const job_state& state, job_id by) const;
+  [[nodiscard]] bool stands_on_failed(const placement& where) const;
   [[nodiscard]] std::optional<eviction> may_evict(const team_tree& teams,
                                                   const line_state& by,
-                                                  const line_state& other) const;
+                                                  const line_state& other,
+                                                  const holding& held) const;
   [[nodiscard]] bool share_allows(const team_tree& teams,
                                   team_id by,
                                   team_id other,
@@ -302,8 +306,8 @@ class work_queue {
   [[nodiscard]] team_tree teams_after_handovers() const;
   [[nodiscard]] bool is_clear(const handover& one);
   void complete_handovers();
+  [[nodiscard]] bool frees_its_places(const handover& one) const;
   void complete(handover one);
-  void start_moved(const relocation& one);
   void call_off_handover(std::uint64_t id);
   void call_off_handovers_on(node_id node, std::uint64_t devices);
   void leave_early(job_id job, std::uint64_t handover);

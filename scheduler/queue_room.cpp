@@ -5,6 +5,7 @@
 #include "scheduler/queue.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <fmt/format.h>
 
 namespace berth::sched {
@@ -31,16 +32,34 @@ demand at_least(const demand& wanted) {
 bool work_queue::left_alone(job_id job, const job_state& state, job_id by) const {
   const auto& wanted = lines_.at(job.line).wanted;
   return wanted.preemptible == preemption::never || state.leaving_for
-         || state.started + wanted.run_min > now_ || feuds_.contains(unordered_pair(job, by));
+         || state.started + wanted.run_min > now_ || feuds_.contains(unordered_pair(job, by))
+         || stands_on_failed(state.where);
 }
 
-/// The reason for which work of `other` has to make room for `by`, when there is one.
+/// Whether part of a place takes no new work, so that leaving it makes no room there.
+bool work_queue::stands_on_failed(const placement& where) const {
+  return std::any_of(where.ranks.begin(), where.ranks.end(), [&](const slot& rank) {
+    if (nodes_.condition(rank.node) != node_condition::ready) return true;
+    for (auto left = rank.devices; left != 0; left &= left - 1)
+      if (!nodes_.healthy(rank.node, static_cast<std::uint32_t>(std::countr_zero(left))))
+        return true;
+    return false;
+  });
+}
+
+/// The reason for which a job of `other` that holds `held` has to make room for `by`, when there is one.
 std::optional<eviction> work_queue::may_evict(const team_tree& teams,
                                               const line_state& by,
-                                              const line_state& other) const {
+                                              const line_state& other,
+                                              const holding& held) const {
   if (by.wanted.priority > other.wanted.priority) return eviction::priority;
   if (by.team == other.team) return std::nullopt;
-  if (teams.has_quota(by.team) && teams.borrowed(other.team, by.team) > 0) return eviction::quota;
+  if (teams.has_quota(by.team)) {
+    const auto over = teams.borrowed(other.team, by.team, nodes_.models());
+    if (std::any_of(over.begin(), over.end(),
+                    [&](const excess& one) { return amount(held, one.of, one.model) > 0; }))
+      return eviction::quota;
+  }
   if (by.wanted.priority == other.wanted.priority && share_allows(teams, by.team, other.team, 0))
     return eviction::share;
   return std::nullopt;
@@ -120,7 +139,7 @@ bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room 
     may_evict_later_ =
         may_evict_later_ || lines_.at(other.line).wanted.preemptible == preemption::allowed;
     if (left_alone(other, state, job)) continue;
-    const auto reason = may_evict(after, line, lines_.at(other.line));
+    const auto reason = may_evict(after, line, lines_.at(other.line), state.load);
     if (!reason) continue;
     who.push_back(other);
     why.push_back(*reason);
@@ -130,28 +149,38 @@ bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room 
   }
   if (candidates.empty()) return false;
 
+  // No more of what a team has borrowed is wanted back than it has: without any one of those who go it would still be
+  // beyond some quota that they count against.
+  const auto reclaims = [&](team_id team, const std::vector<const holding*>& loads) {
+    const auto over = after.borrowed(team, line.team, nodes_.models());
+    return std::any_of(over.begin(), over.end(), [&](const excess& one) {
+      std::int64_t all = 0;
+      std::int64_t largest = 0;
+      for (const auto* load : loads) {
+        const auto held = amount(*load, one.of, one.model);
+        all += held;
+        largest = std::max(largest, held);
+      }
+      return all > 0 && all - largest < one.beyond;
+    });
+  };
   const auto fair = [&](const std::vector<std::size_t>& gone) {
     std::map<team_id, std::int64_t> shared;
-    std::map<team_id, std::pair<std::int64_t, std::int64_t>> reclaimed;  // in all, and the largest
+    std::map<team_id, std::vector<const holding*>> reclaimed;
     for (const auto one : gone) {
-      const auto milli = jobs_.at(who[one]).load.milli;
+      const auto& load = jobs_.at(who[one]).load;
       const auto team = lines_.at(who[one].line).team;
-      if (why[one] == eviction::share) shared[team] += milli;
-      if (why[one] == eviction::quota) {
-        auto& [all, largest] = reclaimed[team];
-        all += milli;
-        largest = std::max(largest, milli);
-      }
+      if (why[one] == eviction::share) shared[team] += load.milli;
+      if (why[one] == eviction::quota) reclaimed[team].push_back(&load);
     }
     return std::all_of(shared.begin(), shared.end(),
                        [&](const auto& one) {
                          return share_allows(after, line.team, one.first, one.second);
                        })
-           && std::all_of(reclaimed.begin(), reclaimed.end(), [&](const auto& one) {
-                return one.second.first - one.second.second < after.borrowed(one.first, line.team);
-              });
+           && std::all_of(reclaimed.begin(), reclaimed.end(),
+                          [&](const auto& one) { return reclaims(one.first, one.second); });
   };
-  const auto quota_after = [&](const std::vector<std::size_t>& gone, const gpu_load& load) {
+  const auto quota_after = [&](const std::vector<std::size_t>& gone, const holding& load) {
     auto teams = with_promises(id, std::nullopt);
     for (const auto one : gone) {
       const auto& other = lines_.at(who[one].line);
@@ -327,10 +356,29 @@ void work_queue::complete_handovers() {
   for (const auto& [id, one] : handovers_)
     if (one.deadline <= now_ || is_clear(one)) due_now.push_back(id);
   for (const auto id : due_now) {
-    auto done = std::move(handovers_.at(id));
-    handovers_.erase(id);
+    const auto found = handovers_.find(id);
+    if (!frees_its_places(found->second)) {
+      call_off_handover(id);
+      continue;
+    }
+    auto done = std::move(found->second);
+    handovers_.erase(found);
     complete(std::move(done));
   }
+}
+
+/// Whether everybody finds their place once those who leave have left. A place that counted on another handover is not
+/// free when that one was called off; nobody has to leave then.
+bool work_queue::frees_its_places(const handover& one) const {
+  auto nodes = nodes_;
+  for (const auto job : one.leaving)
+    (void)nodes.release(jobs_.at(job).held);
+  for (const auto& moved : one.moving)
+    (void)nodes.release(jobs_.at(moved.job).held);
+  return nodes.reserve(one.where)
+         && std::all_of(one.moving.begin(), one.moving.end(), [&](const relocation& moved) {
+              return nodes.reserve(moved.to).has_value();
+            });
 }
 
 void work_queue::complete(handover one) {
@@ -359,23 +407,9 @@ void work_queue::complete(handover one) {
 
   auto& line = lines_.at(one.job.line);
   --line.handing_over;
-  if (auto trial = nodes_.reserve(one.where)) {
-    base::ensure(nodes_.release(*trial).has_value(), "a claim just made is current");
-    start(line, one.job, one.where);
-  } else {
-    wait_again(one.job);  // a device of its place has failed meanwhile
-  }
+  start(line, one.job, one.where);
   for (const auto& move : one.moving)
-    start_moved(move);
-}
-
-void work_queue::start_moved(const relocation& one) {
-  if (auto trial = nodes_.reserve(one.to)) {
-    base::ensure(nodes_.release(*trial).has_value(), "a claim just made is current");
-    start(lines_.at(one.job.line), one.job, one.to);
-  } else {
-    wait_again(one.job);
-  }
+    start(lines_.at(move.job.line), move.job, move.to);
 }
 
 void work_queue::call_off_handovers_on(node_id node, std::uint64_t devices) {

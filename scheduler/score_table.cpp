@@ -1,33 +1,51 @@
 #include "scheduler/score_table.hpp"
 
-#include <algorithm>
-
 namespace berth::sched {
+namespace {
+
+/// Links of a list's or a hash table's node and the bucket that points to it.
+constexpr std::size_t links_bytes = 4 * sizeof(void*);
+
+std::size_t heap_bytes(const std::string& text) {
+  return text.capacity() > std::string().capacity() ? text.capacity() + 1 : 0;
+}
+
+}  // namespace
+
+std::size_t score_table::cost(const asked& shape, std::size_t nodes) {
+  std::size_t labels = 0;
+  for (const auto& wish : shape.labels) {
+    labels += sizeof(wish) + heap_bytes(wish.key);
+    for (const auto& value : wish.values)
+      labels += sizeof(value) + heap_bytes(value);
+  }
+  // The index has a copy of the shape.
+  return padded(nodes) + sizeof(row) + sizeof(asked) + 2 * (labels + links_bytes);
+}
 
 score_table::row& score_table::row_for(const inventory& nodes, const asked& shape) {
   belong_to(nodes);
-  ++clock_;
   if (const auto known = index_.find(shape); known != index_.end()) {
-    auto& row = rows_[known->second];
-    row.asked_at = clock_;
-    if (row.scores.size() < nodes.size()) row.scores.resize(padded(nodes.size()));
+    rows_.splice(rows_.begin(), rows_, known->second);
+    auto& row = rows_.front();
+    if (row.scores.size() < nodes.size()) {
+      bytes_ += padded(nodes.size()) - row.scores.size();
+      row.scores.resize(padded(nodes.size()));
+    }
     return row;
   }
-  if (!rows_.empty() && (rows_.size() + 1) * padded(nodes.size()) > bytes_max_) evict_one();
-  index_.emplace(shape, rows_.size());
-  rows_.push_back({shape, std::vector<std::uint8_t>(padded(nodes.size())), 0, 0, 0, 0, clock_});
-  return rows_.back();
+  const auto more = cost(shape, nodes.size());
+  while (!rows_.empty() && bytes_ + more > bytes_max_)
+    forget_oldest();
+  rows_.push_front({shape, std::vector<std::uint8_t>(padded(nodes.size())), 0, 0, 0, 0});
+  index_.emplace(shape, rows_.begin());
+  bytes_ += more;
+  return rows_.front();
 }
 
-void score_table::evict_one() {
-  const auto oldest =
-      std::min_element(rows_.begin(), rows_.end(),
-                       [](const row& one, const row& two) { return one.asked_at < two.asked_at; });
-  index_.erase(oldest->shape);
-  if (oldest != std::prev(rows_.end())) {
-    *oldest = std::move(rows_.back());
-    index_[oldest->shape] = static_cast<std::size_t>(oldest - rows_.begin());
-  }
+void score_table::forget_oldest() {
+  bytes_ -= cost(rows_.back().shape, rows_.back().scores.size());
+  index_.erase(rows_.back().shape);
   rows_.pop_back();
 }
 
@@ -36,19 +54,17 @@ void score_table::belong_to(const inventory& nodes) {
   identity_ = nodes.identity();
   rows_.clear();
   index_.clear();
+  bytes_ = 0;
 }
 
 score_table score_table::copy_for(const inventory& nodes) const {
-  auto copy = *this;
+  score_table copy(bytes_max_);
   copy.identity_ = nodes.identity();
+  copy.bytes_ = bytes_;
+  copy.rows_ = rows_;
+  for (auto row = copy.rows_.begin(); row != copy.rows_.end(); ++row)
+    copy.index_.emplace(row->shape, row);
   return copy;
-}
-
-std::size_t score_table::bytes() const noexcept {
-  std::size_t sum = 0;
-  for (const auto& row : rows_)
-    sum += row.scores.size();
-  return sum;
 }
 
 }  // namespace berth::sched

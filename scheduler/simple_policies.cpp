@@ -1,5 +1,6 @@
 #include "scheduler/simple_policies.hpp"
 
+#include "scheduler/load_order.hpp"
 #include "scheduler/random_source.hpp"
 #include "scheduler/scored_policy.hpp"
 
@@ -104,40 +105,39 @@ class cluster final : public plain<cluster> {
   }
 };
 
-/// Evens the load out: a coarse byte, then the exact ratio among equals.
+/// Evens the load out: a coarse byte, then the exact order among equals.
 class spread final : public plain<spread> {
  public:
-  using plain::plain;
-  static constexpr std::string_view word = "spread";
+  explicit spread(const policy_options& options) : plain(options) {}
 
- private:
-  static std::pair<std::int64_t, std::int64_t> load(const inventory& nodes, node_id node) {
-    const std::int64_t devices = nodes.row(node).devices;
-    if (devices == 0) return {0, 1};
-    return {1000 * devices - idle_milli(nodes, node), devices};
+  spread(const spread& other, const inventory& copy) : plain(other, copy), order_(other.order_) {
+    order_.belong_to(copy);
   }
 
+  static constexpr std::string_view word = "spread";
+
+  [[nodiscard]] std::size_t memo_bytes() const noexcept override {
+    return plain::memo_bytes() + order_.bytes();
+  }
+
+ private:
   int score(const inventory& nodes, const asked& /*of*/, node_id node) override {
-    const auto [allocated, devices] = load(nodes, node);
-    return score_max - static_cast<int>(allocated * score_max / (1000 * devices));
+    const auto load = load_order::of(nodes, node);
+    return score_max - static_cast<int>(load.allocated * score_max / load.capacity);
   }
 
   node_id among_equals(const inventory& nodes,
                        const score_table::row& of,
                        const node_mask* allowed,
                        best_score first) override {
-    auto best = static_cast<node_id>(first.index);
-    auto [best_allocated, best_devices] = load(nodes, best);
-    for (auto node = best + 1; node < nodes.size(); ++node) {
-      if (of.scores[node] != first.value || (allowed != nullptr && (*allowed)[node] == 0)) continue;
-      const auto [allocated, devices] = load(nodes, node);
-      if (allocated * best_devices >= best_allocated * devices) continue;
-      best = node;
-      best_allocated = allocated;
-      best_devices = devices;
-    }
-    return best;
+    order_.follow(nodes);
+    const load_order::load least{score_max + 1 - first.value, score_max};
+    return order_.first_from(least, [&](node_id node) {
+      return of.scores[node] == first.value && (allowed == nullptr || (*allowed)[node] != 0);
+    });
   }
+
+  load_order order_;
 };
 
 /// Any feasible node, any feasible devices there.
@@ -152,7 +152,25 @@ class random_choice final : public scored_policy {
     return std::unique_ptr<policy>(new random_choice(*this, copy));
   }
 
+  /// The first feasible one of nodes drawn at random is as good as one drawn among the feasible. Where those are rare,
+  /// they are counted instead.
+  [[nodiscard]] std::optional<slot> choose(const inventory& nodes,
+                                           const demand& wanted,
+                                           const node_mask* allowed) override {
+    const auto of = compile(nodes, wanted);
+    const auto count = static_cast<std::uint32_t>(nodes.size());
+    for (int draw = 0; count > 0 && draw < draws_max; ++draw) {
+      const node_id node = random_.below(count);
+      if (allowed != nullptr && (*allowed)[node] == 0) continue;
+      if (feasible(nodes, of, node)) return slot{node, devices(nodes, of, node)};
+    }
+    return scored_policy::choose(nodes, wanted, allowed);
+  }
+
  private:
+  static constexpr int draws_max = 64;
+  static constexpr std::size_t block = 1024;
+
   random_choice(const random_choice& other, const inventory& copy)
       : scored_policy(other, copy), random_(other.random_) {}
 
@@ -164,17 +182,23 @@ class random_choice final : public scored_policy {
                        const score_table::row& of,
                        const node_mask* allowed,
                        best_score /*first*/) override {
-    const auto open = [&](node_id node) {
+    const auto open = [&](std::size_t node) {
       return of.scores[node] != 0 && (allowed == nullptr || (*allowed)[node] != 0);
     };
+    open_in_block_.assign(nodes.size() / block + 1, 0);
     std::uint32_t count = 0;
-    for (node_id node = 0; node < nodes.size(); ++node)
-      count += open(node) ? 1 : 0;
+    for (std::size_t node = 0; node < nodes.size(); ++node)
+      open_in_block_[node / block] += open(node) ? 1 : 0;
+    for (const auto some : open_in_block_)
+      count += some;
     auto skip = random_.below(count);
-    node_id node = 0;
+    std::size_t at = 0;
+    for (; skip >= open_in_block_[at]; ++at)
+      skip -= open_in_block_[at];
+    std::size_t node = at * block;
     while (!open(node) || skip-- > 0)
       ++node;
-    return node;
+    return static_cast<node_id>(node);
   }
 
   std::uint64_t devices(const inventory& nodes, const asked& of, node_id node) override {
@@ -193,6 +217,7 @@ class random_choice final : public scored_policy {
   }
 
   random_source random_;
+  std::vector<std::uint32_t> open_in_block_;  ///< of one decision
 };
 
 }  // namespace

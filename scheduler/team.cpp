@@ -21,11 +21,7 @@ error_info bad(const team_spec& spec, const std::string& what) {
   return fail(kind::invalid, "bad_team", fmt::format("team '{}': {}", spec.name, what));
 }
 
-std::int64_t at(const std::vector<std::int64_t>& by_model, std::size_t model) {
-  return model < by_model.size() ? by_model[model] : 0;
-}
-
-std::int64_t of_model(const gpu_load& load, std::size_t model) {
+std::int64_t of_model(const holding& load, std::uint8_t model) {
   for (const auto& [id, milli] : load.by_model)
     if (id == model) return milli;
   return 0;
@@ -33,13 +29,29 @@ std::int64_t of_model(const gpu_load& load, std::size_t model) {
 
 }  // namespace
 
+std::int64_t amount(const holding& load, quota_sort of, std::uint8_t model) noexcept {
+  switch (of) {
+    case quota_sort::gpus:
+      return load.milli;
+    case quota_sort::model:
+      return of_model(load, model);
+    case quota_sort::cpu:
+      return load.cpu_milli;
+    case quota_sort::memory:
+      return load.memory_mib;
+  }
+  return 0;
+}
+
 result<team_id> team_tree::set(const team_spec& spec) {
   if (spec.name.empty()) return bad(spec, "a team needs a name");
   if (spec.weight == 0 || spec.weight > team_weight_max)
     return bad(spec, fmt::format("the weight is {}; it lies between 1 and {}", spec.weight,
                                  team_weight_max));
-  if (spec.quota_milli.value_or(0) < 0 || spec.borrow_milli < 0)
-    return bad(spec, "quota and borrowing must not be negative");
+  for (const auto quantity :
+       {spec.quota_milli.value_or(0), spec.borrow_milli, spec.cpu_quota_milli.value_or(0),
+        spec.cpu_borrow_milli, spec.memory_quota_mib.value_or(0), spec.memory_borrow_mib})
+    if (quantity < 0) return bad(spec, "quota and borrowing must not be negative");
   for (const auto& [model, quota] : spec.model_quotas)
     if (quota < 0) return bad(spec, fmt::format("the quota of {} is negative", model));
   team_id parent = none;
@@ -87,100 +99,105 @@ void team_tree::advance(instant now) {
   const decay step(now - now_, half_life_);
   const auto dt = (now - now_).count();
   for (auto& one : teams_) {
-    one.use = step.apply(one.use, one.held);
+    one.use = step.apply(one.use, one.gpu.held);
     one.own_use = step.apply(one.own_use, one.own);
-    one.consumed += one.held * dt;
+    one.consumed += one.gpu.held * dt;
   }
   now_ = now;
 }
 
-void team_tree::count(team_id team, const gpu_load& load, preemption kind, std::int64_t sign) {
+void team_tree::count(team_id team, const holding& load, preemption kind, std::int64_t sign) {
   teams_[team].own += sign * load.milli;
-  for (auto id = team; id != none; id = teams_[id].parent) {
+  each_above(team, [&](team_id id) {
     auto& one = teams_[id];
-    one.held += sign * load.milli;
-    if (kind == preemption::never) one.firm += sign * load.milli;
+    one.gpu.count(sign * load.milli, kind);
+    one.cpu.count(sign * load.cpu_milli, kind);
+    one.memory.count(sign * load.memory_mib, kind);
     for (const auto& [model, milli] : load.by_model) {
-      if (one.held_by_model.size() <= model) {
-        one.held_by_model.resize(model + 1U);
-        one.firm_by_model.resize(model + 1U);
-      }
-      one.held_by_model[model] += sign * milli;
-      if (kind == preemption::never) one.firm_by_model[model] += sign * milli;
+      if (one.by_model.size() <= model) one.by_model.resize(model + 1U);
+      one.by_model[model].count(sign * milli, kind);
     }
-  }
+  });
 }
 
-void team_tree::take(team_id team, const gpu_load& load, preemption kind) {
+void team_tree::take(team_id team, const holding& load, preemption kind) {
   count(team, load, kind, 1);
 }
 
-void team_tree::give(team_id team, const gpu_load& load, preemption kind) {
+void team_tree::give(team_id team, const holding& load, preemption kind) {
   count(team, load, kind, -1);
 }
 
 void team_tree::forget_held() {
   for (auto& one : teams_) {
-    one.held = one.firm = one.own = 0;
-    one.held_by_model.clear();
-    one.firm_by_model.clear();
+    one.gpu = one.cpu = one.memory = {};
+    one.by_model.clear();
+    one.own = 0;
   }
 }
 
 template <class Visit>
 void team_tree::each_quota(team_id team,
-                           const gpu_load& load,
                            const std::vector<std::string>& models,
                            Visit&& visit) const {
-  for (auto id = team; id != none; id = teams_[id].parent) {
-    const auto& one = teams_[id];
-    if (one.spec.quota_milli)
-      visit(quota_view{
-          id, {}, *one.spec.quota_milli, one.spec.borrow_milli, one.held, one.firm, load.milli});
-    for (const auto& [name, quota] : one.spec.model_quotas) {
-      const auto found = std::find(models.begin(), models.end(), name);
-      if (found == models.end()) continue;
-      const auto model = static_cast<std::size_t>(found - models.begin());
-      visit(quota_view{id, name, quota, one.spec.borrow_milli, at(one.held_by_model, model),
-                       at(one.firm_by_model, model), of_model(load, model)});
-    }
+  const auto& one = teams_[team];
+  const auto& spec = one.spec;
+  if (spec.quota_milli)
+    visit(quota_view{quota_sort::gpus, {}, 0, *spec.quota_milli, spec.borrow_milli, one.gpu});
+  for (const auto& [name, quota] : spec.model_quotas) {
+    const auto found = std::find(models.begin(), models.end(), name);
+    if (found == models.end()) continue;
+    const auto model = static_cast<std::uint8_t>(found - models.begin());
+    visit(quota_view{quota_sort::model, name, model, quota, spec.borrow_milli,
+                     model < one.by_model.size() ? one.by_model[model] : tally{}});
   }
+  if (spec.cpu_quota_milli)
+    visit(
+        quota_view{quota_sort::cpu, {}, 0, *spec.cpu_quota_milli, spec.cpu_borrow_milli, one.cpu});
+  if (spec.memory_quota_mib)
+    visit(quota_view{
+        quota_sort::memory, {}, 0, *spec.memory_quota_mib, spec.memory_borrow_mib, one.memory});
 }
 
 quota_room team_tree::room(team_id team,
-                           const gpu_load& load,
+                           const holding& load,
                            preemption kind,
                            const std::vector<std::string>& models) const {
   auto worst = quota_room::within;
-  each_quota(team, load, models, [&](const quota_view& q) {
-    if (q.wanted == 0) return;
+  const auto judge = [&](const quota_view& q) {
+    const auto wanted = amount(load, q.of, q.model);
+    if (wanted == 0) return;
     const auto borrow = kind == preemption::allowed ? q.borrow : 0;
     // Firm work counts only firm work against the quota: preemptible work of the same team then runs on what the
     // team borrows, and all together stay within quota and borrowing.
-    const bool inside = q.held + q.wanted <= q.quota;
-    const bool firm_inside = kind == preemption::never && q.firm + q.wanted <= q.quota
-                             && q.held + q.wanted <= q.quota + q.borrow;
+    const bool inside = q.now.held + wanted <= q.quota;
+    const bool firm_inside = kind == preemption::never && q.now.firm + wanted <= q.quota
+                             && q.now.held + wanted <= q.quota + q.borrow;
     auto here = quota_room::full;
-    if (q.wanted > q.quota + borrow)
+    if (wanted > q.quota + borrow)
       here = quota_room::never;
     else if (inside || firm_inside)
       here = quota_room::within;
-    else if (kind == preemption::allowed && q.held + q.wanted <= q.quota + borrow)
+    else if (kind == preemption::allowed && q.now.held + wanted <= q.quota + borrow)
       here = quota_room::borrows;
     worst = std::max(worst, here);
-  });
+  };
+  each_above(team, [&](team_id id) { each_quota(id, models, judge); });
   return worst;
 }
 
 std::optional<quota_limit> team_tree::limit(team_id team,
-                                            const gpu_load& load,
+                                            const holding& load,
                                             preemption kind,
                                             const std::vector<std::string>& models) const {
   std::optional<quota_limit> found;
-  each_quota(team, load, models, [&](const quota_view& q) {
-    const auto borrow = kind == preemption::allowed ? q.borrow : 0;
-    if (!found && q.wanted > 0 && q.held + q.wanted > q.quota + borrow)
-      found = quota_limit{q.team, std::string(q.model), q.quota, q.held};
+  each_above(team, [&](team_id id) {
+    each_quota(id, models, [&](const quota_view& q) {
+      const auto wanted = amount(load, q.of, q.model);
+      const auto borrow = kind == preemption::allowed ? q.borrow : 0;
+      if (!found && wanted > 0 && q.now.held + wanted > q.quota + borrow)
+        found = quota_limit{id, q.of, std::string(q.name), q.quota, borrow, q.now.held, wanted};
+    });
   });
   return found;
 }
@@ -192,22 +209,28 @@ bool team_tree::has_model_quotas(team_id team) const {
 }
 
 bool team_tree::has_quota(team_id team) const {
-  for (auto id = team; id != none; id = teams_[id].parent)
-    if (teams_[id].spec.quota_milli) return true;
-  return false;
+  bool found = false;
+  each_above(team, [&](team_id id) {
+    const auto& spec = teams_[id].spec;
+    found = found || spec.quota_milli || spec.cpu_quota_milli || spec.memory_quota_mib
+            || !spec.model_quotas.empty();
+  });
+  return found;
 }
 
-std::int64_t team_tree::borrowed(team_id team, team_id beside) const {
-  std::int64_t most = 0;
+std::vector<excess> team_tree::borrowed(team_id team,
+                                        team_id beside,
+                                        const std::vector<std::string>& models) const {
+  std::vector<excess> found;
   for (auto id = team; id != none; id = teams_[id].parent) {
     bool above_both = false;
-    for (auto other = beside; other != none; other = teams_[other].parent)
-      above_both = above_both || other == id;
+    each_above(beside, [&](team_id other) { above_both = above_both || other == id; });
     if (above_both) break;
-    if (teams_[id].spec.quota_milli)
-      most = std::max(most, teams_[id].held - *teams_[id].spec.quota_milli);
+    each_quota(id, models, [&](const quota_view& q) {
+      if (q.now.held > q.quota) found.push_back({q.of, q.model, q.now.held - q.quota});
+    });
   }
-  return most;
+  return found;
 }
 
 std::optional<std::pair<team_id, team_id>> team_tree::fork(team_id a, team_id b) const {
@@ -231,8 +254,8 @@ int team_tree::compare_turn(team_id a, team_id b, std::chrono::milliseconds ahea
   if (const auto parted = fork(a, b)) {
     const auto& one = teams_[parted->first];
     const auto& two = teams_[parted->second];
-    return compare_per_weight(counted(one.use, one.held), one.spec.weight,
-                              counted(two.use, two.held), two.spec.weight);
+    return compare_per_weight(counted(one.use, one.gpu.held), one.spec.weight,
+                              counted(two.use, two.gpu.held), two.spec.weight);
   }
   // One lies above the other: its own work competes with the branch below it, as one more child of weight 1.
   const bool a_above = teams_[a].depth < teams_[b].depth;
@@ -241,7 +264,7 @@ int team_tree::compare_turn(team_id a, team_id b, std::chrono::milliseconds ahea
   while (teams_[branch].parent != upper)
     branch = teams_[branch].parent;
   const int order = compare_per_weight(counted(teams_[upper].own_use, teams_[upper].own), 1,
-                                       counted(teams_[branch].use, teams_[branch].held),
+                                       counted(teams_[branch].use, teams_[branch].gpu.held),
                                        teams_[branch].spec.weight);
   return a_above ? order : -order;
 }

@@ -1,8 +1,8 @@
 #pragma once
 // Teams: who may hold how much, and whose turn it is.
 //
-// Teams form a tree. A team has a weight against its siblings, and may have quotas: bounds on the GPUs its subtree holds
-// at a time, in all and per device model. Work that cannot be taken away again always keeps within them; preemptible
+// Teams form a tree. A team has a weight against its siblings, and may have quotas: bounds on what its subtree holds at
+// a time, of GPUs in all and per device model, of processor and of memory. Work that cannot be taken away again always keeps within them; preemptible
 // work may go beyond by what the team may borrow, and is what gives way when the lender wants it back.
 //
 // Whose turn it is follows from use: device time held, halved with every half-life. Less use per weight goes first,
@@ -27,22 +27,30 @@ using team_id = std::uint32_t;
 inline constexpr std::uint32_t team_weight_max = 1'000'000;
 inline constexpr std::int64_t borrow_unbounded = std::numeric_limits<std::int64_t>::max() / 4;
 
-/// A team as an administrator writes it. Quantities in milli-GPU, subtree included.
+/// A team as an administrator writes it. Quantities in milli-GPU where not said otherwise, subtree included.
 struct team_spec {
   std::string name;    ///< unique
   std::string parent;  ///< empty: a team of its own
   std::uint32_t weight = 1;
   std::optional<std::int64_t> quota_milli;           ///< none: bounded by the parents' only
   std::map<std::string, std::int64_t> model_quotas;  ///< device model → milli-GPU
-  std::int64_t borrow_milli = 0;  ///< what preemptible work may hold beyond each of the quotas
+  std::int64_t borrow_milli =
+      0;  ///< what preemptible work may hold beyond each of the quotas above
+  std::optional<std::int64_t> cpu_quota_milli = std::nullopt;
+  std::int64_t cpu_borrow_milli = 0;
+  std::optional<std::int64_t> memory_quota_mib = std::nullopt;
+  std::int64_t memory_borrow_mib = 0;
   friend bool operator==(const team_spec&, const team_spec&) = default;
 };
 
-/// Devices a job holds: milli-GPU by model id of the inventory. A value.
-struct gpu_load {
+/// What a job holds of the things quotas are about: milli-GPU in all and by model id of the inventory, processor, memory.
+/// A value.
+struct holding {
   std::int64_t milli = 0;
   std::vector<std::pair<std::uint8_t, std::int64_t>> by_model;
-  friend bool operator==(const gpu_load&, const gpu_load&) = default;
+  std::int64_t cpu_milli = 0;
+  std::int64_t memory_mib = 0;
+  friend bool operator==(const holding&, const holding&) = default;
 };
 
 /// How a load stands to the quotas of a team and all above it.
@@ -53,12 +61,28 @@ enum class quota_room : std::uint8_t {
   never,    ///< more than quota and borrowing admit even when the team holds nothing
 };
 
-/// What a quota says no to, for people.
+/// What a quota bounds.
+enum class quota_sort : std::uint8_t { gpus, model, cpu, memory };
+
+/// The part of a load that a quota is about.
+[[nodiscard]] std::int64_t amount(const holding& load, quota_sort of, std::uint8_t model) noexcept;
+
+/// What is held beyond a quota.
+struct excess {
+  quota_sort of = quota_sort::gpus;
+  std::uint8_t model = 0;  ///< of a quota on one device model
+  std::int64_t beyond = 0;
+};
+
+/// What a quota says no to, for people. Quantities in milli-GPU, milli-cores or MiB.
 struct quota_limit {
   team_id team = 0;
-  std::string model;  ///< empty: GPUs in all
-  std::int64_t quota_milli = 0;
-  std::int64_t held_milli = 0;
+  quota_sort of = quota_sort::gpus;
+  std::string model;  ///< of a quota on one device model
+  std::int64_t quota = 0;
+  std::int64_t borrow = 0;  ///< beyond the quota, for the work that asks
+  std::int64_t held = 0;
+  std::int64_t wanted = 0;
 };
 
 class team_tree {
@@ -81,26 +105,26 @@ class team_tree {
   void advance(instant now);
 
   /// Counts a load as held (or no longer held) by the team and all above it. `preemptible` work may borrow.
-  void take(team_id team, const gpu_load& load, preemption kind);
-  void give(team_id team, const gpu_load& load, preemption kind);
+  void take(team_id team, const holding& load, preemption kind);
+  void give(team_id team, const holding& load, preemption kind);
 
   /// As if nothing were held; for questions about an empty cluster.
   void forget_held();
 
   /// Where a further load would stand. Model quotas are looked up in `models`, the inventory's names by id.
   [[nodiscard]] quota_room room(team_id team,
-                                const gpu_load& load,
+                                const holding& load,
                                 preemption kind,
                                 const std::vector<std::string>& models) const;
   /// The first limit in the way of `load`; nothing when `room` is `within` or `borrows`.
   [[nodiscard]] std::optional<quota_limit> limit(team_id team,
-                                                 const gpu_load& load,
+                                                 const holding& load,
                                                  preemption kind,
                                                  const std::vector<std::string>& models) const;
   /// Whether some team has a quota on device models.
   [[nodiscard]] bool has_model_quotas(team_id team) const;
 
-  /// Whether the team or some team above it has a quota on GPUs in all.
+  /// Whether the team or some team above it has a quota.
   [[nodiscard]] bool has_quota(team_id team) const;
 
   /// Calls `visit(team)` for a team and all above it.
@@ -111,12 +135,16 @@ class team_tree {
   }
 
   /// Milli-GPU the team and those below it hold now; `firm`: of work that is not preemptible.
-  [[nodiscard]] std::int64_t held(team_id team) const noexcept { return teams_[team].held; }
+  [[nodiscard]] std::int64_t held(team_id team) const noexcept { return teams_[team].gpu.held; }
 
-  [[nodiscard]] std::int64_t held_firm(team_id team) const noexcept { return teams_[team].firm; }
+  [[nodiscard]] std::int64_t held_firm(team_id team) const noexcept {
+    return teams_[team].gpu.firm;
+  }
 
-  /// How far the team, or some team above it and not above `beside`, is beyond a quota; 0 when within all.
-  [[nodiscard]] std::int64_t borrowed(team_id team, team_id beside) const;
+  /// How far the team, or some team above it and not above `beside`, is beyond which quotas; nothing when within all.
+  [[nodiscard]] std::vector<excess> borrowed(team_id team,
+                                             team_id beside,
+                                             const std::vector<std::string>& models) const;
 
   /// Device time held since the start, undecayed, and use as it counts now.
   [[nodiscard]] gpu_time consumed(team_id team) const noexcept { return teams_[team].consumed; }
@@ -138,32 +166,43 @@ class team_tree {
  private:
   static constexpr team_id none = 0xFFFFFFFFU;
 
+  /// Of one thing, in all and by work that is not preemptible.
+  struct tally {
+    std::int64_t held = 0;
+    std::int64_t firm = 0;
+
+    void count(std::int64_t amount, preemption kind) {
+      held += amount;
+      if (kind == preemption::never) firm += amount;
+    }
+  };
+
   struct team {
     team_spec spec;
     team_id parent = none;
     std::uint32_t depth = 0;
-    std::int64_t held = 0;
-    std::int64_t firm = 0;
-    std::int64_t own = 0;                     ///< held by the team itself, not below
-    std::vector<std::int64_t> held_by_model;  ///< by model id
-    std::vector<std::int64_t> firm_by_model;
+    tally gpu;
+    tally cpu;
+    tally memory;
+    std::vector<tally> by_model;  ///< by model id
+    std::int64_t own = 0;         ///< milli-GPU held by the team itself, not below
     gpu_time use = 0;
     gpu_time own_use = 0;
     gpu_time consumed = 0;
   };
 
   struct quota_view {
-    team_id team;
-    std::string_view model;
-    std::int64_t quota, borrow, held, firm, wanted;
+    quota_sort of;
+    std::string_view name;  ///< of the model
+    std::uint8_t model;
+    std::int64_t quota, borrow;
+    tally now;
   };
 
+  /// Calls `visit(quota_view)` for each quota of one team.
   template <class Visit>
-  void each_quota(team_id team,
-                  const gpu_load& load,
-                  const std::vector<std::string>& models,
-                  Visit&& visit) const;
-  void count(team_id team, const gpu_load& load, preemption kind, std::int64_t sign);
+  void each_quota(team_id team, const std::vector<std::string>& models, Visit&& visit) const;
+  void count(team_id team, const holding& load, preemption kind, std::int64_t sign);
 
   std::chrono::milliseconds half_life_;
   instant now_{0};

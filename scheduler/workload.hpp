@@ -2,11 +2,13 @@
 // Workload: how often each shape of demand has arrived.
 //
 // A shape is the processor share, the devices and the admitted models; memory is left out, as in the published target
-// workloads. What is learned depends on the sequence of arrivals only.
+// workloads. What is learned depends on the sequence of arrivals only. Any number of different shapes may come: when
+// there are too many, the rarer half is forgotten.
 
 #include "scheduler/policy.hpp"
 
 #include <compare>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -17,13 +19,22 @@ namespace berth::sched {
 
 class workload {
  public:
+  /// Shapes remembered at most; the published workloads have 126 to 337. Counting an arrival costs a look-up, and a
+  /// sort of them all once in half as many new shapes.
+  static constexpr std::size_t shapes_max = 4096;
+
   /// Counts one arrival.
   void arrived(const need& each, const std::vector<std::string>& models, std::uint64_t times = 1);
 
   [[nodiscard]] std::uint64_t arrivals() const noexcept { return arrivals_; }
 
+  /// Shapes remembered now.
+  [[nodiscard]] std::size_t shapes() const noexcept { return counts_.size(); }
+
+  [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
   /// The most frequent shapes: by count, then (cpu, milli, devices, models), all descending, until their counts reach
-  /// `percent` of all arrivals. The published target workload has 95.
+  /// `percent` of the arrivals remembered. The published target workload has 95.
   [[nodiscard]] std::vector<expected_demand> frequent(std::uint32_t percent) const;
 
  private:
@@ -35,8 +46,13 @@ class workload {
     friend auto operator<=>(const key&, const key&) = default;
   };
 
+  [[nodiscard]] static std::size_t cost(const key& shape);
+  void forget_rarer_half();
+
   std::map<key, std::uint64_t> counts_;
   std::uint64_t arrivals_ = 0;
+  std::uint64_t remembered_ = 0;  ///< arrivals of the shapes remembered
+  std::size_t bytes_ = 0;
 };
 
 /// When to learn again: at the first arrivals, then whenever they have grown by 1.3 since the last time. A ratio keeps

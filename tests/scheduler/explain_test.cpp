@@ -68,6 +68,23 @@ TEST(explain, says_which_quota_is_full) {
               StartsWith("1 of 3 \"tune\" wait: team x holds 4 of the 4 GPUs of its quota."));
 }
 
+TEST(explain, counts_cores_and_memory_of_a_quota_as_people_do) {
+  auto queue = queue_on(equal_nodes(1, 8));
+  team_spec team{"x", "", 1, {}, {}, 0};
+  team.cpu_quota_milli = 4000;
+  team.memory_quota_mib = 8 * 1024;
+  (void)queue->set_team(team).value();
+  auto cores = gpus_for("x", 0, "parse");
+  cores.each.cpu_milli = 2500;
+  const auto line = queue->submit(instant(0), of(cores, 2)).value();
+  (void)queue->advance(instant(0));
+  EXPECT_THAT(in_words(explain(*queue, instant(0), line).value()),
+              StartsWith("1 of 2 \"parse\" wait: team x holds 2.50 of the 4 cores of its quota."));
+  cores.each.memory_mib = 9 * 1024;
+  EXPECT_THAT(in_words(explain(*queue, instant(0), of(cores))),
+              HasSubstr("it asks for 9 GiB of memory, and team x may never hold more than 8 GiB"));
+}
+
 TEST(explain, says_when_enough_is_free_but_in_pieces) {
   queue_options options;
   options.policy = "spread";

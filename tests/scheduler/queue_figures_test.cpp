@@ -1,4 +1,4 @@
-// A few rounds of each experiment; tests/bench/queue runs them in full.
+// A few rounds of each experiment; tests/bench/scheduler runs them in full.
 #include "tests/scheduler/queue_experiments.hpp"
 #include "tests/scheduler/queue_support.hpp"
 

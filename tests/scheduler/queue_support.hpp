@@ -162,35 +162,44 @@ class watcher {
     }
   }
 
+  struct tally {
+    std::int64_t all = 0;
+    std::int64_t firm = 0;  ///< of work that is not preemptible
+  };
+
   void recount_quotas(const work_queue& queue) {
     const auto& teams = queue.teams();
-    std::map<team_id, std::map<std::string, std::pair<std::int64_t, std::int64_t>>> held;
+    // By "gpus", "cpu", "memory" or the name of a model.
+    std::map<team_id, std::map<std::string, tally>> held;
+    const auto count = [&](const job_view& job, const std::string& key, std::int64_t amount) {
+      teams.each_above(job.team, [&](team_id team) {
+        held[team][key].all += amount;
+        if (job.wanted->preemptible == preemption::never) held[team][key].firm += amount;
+      });
+    };
     for (const auto& job : queue.jobs())
-      for (const auto& rank : job.where->ranks)
-        for (std::size_t device = 0; device < 64; ++device) {
+      for (const auto& rank : job.where->ranks) {
+        count(job, "cpu", job.wanted->each.cpu_milli);
+        count(job, "memory", job.wanted->each.memory_mib);
+        const auto& kind = queue.nodes().kind(rank.node);
+        for (std::size_t device = 0; device < kind.model.size(); ++device) {
           if ((rank.devices >> device & 1U) == 0) continue;
-          const auto& kind = queue.nodes().kind(rank.node);
-          const auto& model = queue.nodes().models()[kind.model[device]];
-          const auto milli = job.wanted->each.gpu_milli;
-          teams.each_above(job.team, [&](team_id team) {
-            for (const auto& key : {std::string(), model}) {
-              auto& [all, firm] = held[team][key];
-              all += milli;
-              if (job.wanted->preemptible == preemption::never) firm += milli;
-            }
-          });
+          count(job, "gpus", job.wanted->each.gpu_milli);
+          count(job, queue.nodes().models()[kind.model[device]], job.wanted->each.gpu_milli);
         }
+      }
     for (team_id team = 0; team < teams.size(); ++team) {
       const auto& spec = teams.spec(team);
-      const auto check = [&](const std::string& model, std::int64_t quota) {
-        const auto [all, firm] = held[team][model];
-        EXPECT_LE(firm, quota) << context_ << ": team " << spec.name << " " << model;
-        EXPECT_LE(all, quota + spec.borrow_milli)
-            << context_ << ": team " << spec.name << " " << model;
+      const auto check = [&](const std::string& key, std::int64_t quota, std::int64_t borrow) {
+        const auto [all, firm] = held[team][key];
+        EXPECT_LE(firm, quota) << context_ << ": team " << spec.name << " " << key;
+        EXPECT_LE(all, quota + borrow) << context_ << ": team " << spec.name << " " << key;
       };
-      if (spec.quota_milli) check("", *spec.quota_milli);
+      if (spec.quota_milli) check("gpus", *spec.quota_milli, spec.borrow_milli);
+      if (spec.cpu_quota_milli) check("cpu", *spec.cpu_quota_milli, spec.cpu_borrow_milli);
+      if (spec.memory_quota_mib) check("memory", *spec.memory_quota_mib, spec.memory_borrow_mib);
       for (const auto& [model, quota] : spec.model_quotas)
-        check(model, quota);
+        check(model, quota, spec.borrow_milli);
     }
   }
 

@@ -21,6 +21,11 @@ demand limited(demand wanted, milliseconds limit) {
   return wanted;
 }
 
+demand with_cores(demand wanted, std::int32_t cpu_milli) {
+  wanted.each.cpu_milli = cpu_milli;
+  return wanted;
+}
+
 queue_options quick() {
   queue_options options;
   options.policy = "pack";
@@ -101,6 +106,53 @@ TEST(queue, honours_a_quota_per_device_model) {
   EXPECT_EQ(on["a"], 2);
   EXPECT_EQ(on["b"], 4);
   EXPECT_EQ(queue->line(line)->waiting, 2u);
+}
+
+TEST(queue, honours_quotas_of_processor_and_memory_in_nested_teams) {
+  auto queue = queue_on(equal_nodes(2, 4), quick());
+  team_spec lab{"lab", "", 1, {}, {}, 0};
+  lab.cpu_quota_milli = 10'000;
+  team_spec lab_a{"lab/a", "lab", 1, {}, {}, 0};
+  lab_a.memory_quota_mib = 8 * 1024;
+  lab_a.memory_borrow_mib = 1024;
+  (void)queue->set_team(lab).value();
+  (void)queue->set_team(lab_a).value();
+  auto cores = gpus_for("lab", 0);
+  cores.each.cpu_milli = 4000;
+  EXPECT_EQ(queue->submit(instant(0), of(with_cores(cores, 11'000))).error().code, "over_quota");
+  const auto four = queue->submit(instant(0), of(cores, 3)).value();
+  (void)queue->advance(instant(0));
+  EXPECT_EQ(queue->line(four)->running, 2u) << "8 of 10 cores";
+  auto memory = gpus_for("lab/a", 0);
+  memory.each = {100, 3 * 1024, 0, 0, 0};
+  const auto firm = queue->submit(instant(0), of(memory, 3)).value();
+  const auto borrowing = queue->submit(instant(0), of(preemptible(memory))).value();
+  (void)queue->advance(instant(0));
+  EXPECT_EQ(queue->line(firm)->running, 2u) << "6 of 8 GiB";
+  EXPECT_EQ(queue->line(borrowing)->running, 1u) << "9 GiB, one of them borrowed";
+  ASSERT_TRUE(queue->finished(instant(1), {four, 0}));
+  (void)queue->advance(instant(1));
+  EXPECT_EQ(queue->line(four)->running, 2u) << "the third has the first one's cores";
+}
+
+TEST(queue, gives_borrowed_processor_back_to_its_owner) {
+  auto queue = queue_on(equal_nodes(1, 0), quick());
+  team_spec owner{"owner", "", 1, {}, {}, 0};
+  owner.cpu_quota_milli = 64'000;
+  auto guest = owner;
+  guest.name = "guest";
+  guest.cpu_borrow_milli = 64'000;
+  (void)queue->set_team(owner).value();
+  (void)queue->set_team(guest).value();
+  const auto large = with_cores(gpus_for("guest", 0), 32'000);
+  const auto borrowed = queue->submit(instant(0), of(preemptible(large), 4)).value();
+  (void)queue->advance(instant(0));
+  EXPECT_EQ(queue->line(borrowed)->running, 4u);
+  const auto own = queue->submit(minutes(1), of(with_cores(gpus_for("owner", 0), 32'000))).value();
+  (void)queue->advance(minutes(1));
+  (void)queue->advance(minutes(2));
+  EXPECT_EQ(queue->line(own)->running, 1u);
+  EXPECT_EQ(queue->line(borrowed)->running, 3u) << "no more than is wanted back";
 }
 
 TEST(queue, promises_the_first_that_does_not_fit_and_fills_in_behind_it) {

@@ -29,8 +29,8 @@ int main(int argc, char** argv) {
   app.add_option("--data", data, "Folder of the published trace")->capture_default_str();
   app.add_option("-o,--output", form, "json (one line per row) or table")
       ->check(CLI::IsMember({"table", "json"}));
-  app.add_option("--rows", only, "quality, speed, gang, memory or all")
-      ->check(CLI::IsMember({"quality", "speed", "gang", "memory", "all"}));
+  app.add_option("--rows", only, "quality, speed, gang, memory, queue or all")
+      ->check(CLI::IsMember({"quality", "speed", "gang", "memory", "queue", "all"}));
   app.add_flag("--check", check, "Exit with 1 when a row misses its bar or stays void");
   CLI11_PARSE(app, argc, argv);
 
@@ -43,6 +43,7 @@ int main(int argc, char** argv) {
   try {
     if (wanted("quality")) quality_rows(data, sink);
     if (wanted("memory")) memory_rows(data, sink);
+    if (wanted("queue")) queue_rows(sink);
     if (wanted("speed")) speed_rows(data, sink);
     if (wanted("gang")) gang_rows(data, sink);
   } catch (const std::exception& wrong) {

@@ -32,5 +32,7 @@ void speed_rows(const std::filesystem::path& data, const row_sink& sink);
 void gang_rows(const std::filesystem::path& data, const row_sink& sink);
 /// Peak memory on 100,000 nodes with a million running, each policy in a child process of its own.
 void memory_rows(const std::filesystem::path& data, const row_sink& sink);
+/// Shares, backfill, predictions and defragmentation in simulated time: a busy machine changes none of them.
+void queue_rows(const row_sink& sink);
 
 }  // namespace berth::bench
