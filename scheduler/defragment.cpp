@@ -148,8 +148,8 @@ class search {
   std::vector<placement> places_for(const movable& job) {
     const auto& wanted = *job.wanted;
     const plan_options options{job.allowed.empty() ? nullptr : &job.allowed, {}};
-    const bool exact =
-        nodes_.size() <= defragment_exact_nodes && !wanted.gang && wanted.replicas == 1;
+    const bool exact = nodes_.size() <= defragment_exact_nodes && !wanted.gang && !wanted.affinity
+                       && wanted.replicas == 1;
     std::vector<placement> places;
     if (!exact) {
       if (auto placed = plan(nodes_, by_, wanted, options)) places.push_back(std::move(*placed));

@@ -82,7 +82,7 @@ std::string pod_class(const need& of) {
 result<replay_report> replay(const trace& of,
                              std::string_view policy_name,
                              std::uint64_t seed,
-                             const std::function<void(std::size_t)>& progress) {
+                             const std::function<bool(std::size_t)>& progress) {
   inventory nodes;
   for (const auto& spec : of.nodes)
     if (auto added = nodes.add(spec); !added) return std::move(added).error();
@@ -123,10 +123,12 @@ result<replay_report> replay(const trace& of,
     }
     report.events.push_back(books);
     report.frag_curve.push_back(static_cast<float>(frag.milli()));
-    if (progress && report.events.size() % events_per_progress == 0) progress(report.events.size());
+    const auto done = report.events.size();
+    const bool due = done % events_per_progress == 0 || done == of.arrivals.size();
+    if (progress && due && !progress(done))
+      return fail(kind::cancelled, "stopped", "stopped before the end of the replay");
   }
   report.frag_milli = frag.milli();
-  if (progress) progress(report.events.size());
   return report;
 }
 

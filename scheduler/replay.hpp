@@ -54,12 +54,12 @@ struct replay_report {
 [[nodiscard]] std::string pod_class(const need& of);
 
 /// Runs one policy over a trace. `fgd` is told the trace's whole workload, as published; `fill` learns from arrivals.
-/// `progress` is called now and then with the number of arrivals done. Errors: those of `inventory::add` and
-/// `make_policy`; `invalid` for a pod whose quantities are out of range.
+/// `progress` is called now and then with the number of arrivals done; false gives up. Errors: those of `inventory::add`
+/// and `make_policy`; `invalid` for a pod whose quantities are out of range; `cancelled` when given up.
 [[nodiscard]] result<replay_report> replay(const trace& of,
                                            std::string_view policy_name,
                                            std::uint64_t seed,
-                                           const std::function<void(std::size_t)>& progress = {});
+                                           const std::function<bool(std::size_t)>& progress = {});
 
 /// An order of arrivals in the manner of the published ones: the pods shuffled, then filled up by draws with
 /// replacement until GPU demand would pass 1.3 x capacity, or thinned out at random to below it.

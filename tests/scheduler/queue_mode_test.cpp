@@ -45,7 +45,7 @@ TEST(queue_mode, runs_a_file_of_arrivals_and_prints_one_json_line) {
   queue_mode_options options;
   options.arrivals = file.path();
   options.policies = {"pack"};
-  options.form = queue_form::json;
+  options.form = report_form::json;
   std::ostringstream out;
   std::ostringstream progress;
   ASSERT_TRUE(simulate_queue(options, out, progress));
@@ -67,7 +67,7 @@ TEST(queue_mode, names_file_line_and_column_of_what_is_malformed) {
 TEST(queue_mode, makes_the_same_trace_of_the_same_seed) {
   queue_mode_options options;
   options.policies = {"pack"};
-  options.form = queue_form::json;
+  options.form = report_form::json;
   std::ostringstream first;
   std::ostringstream second;
   std::ostringstream progress;

@@ -50,6 +50,12 @@ demand random_demand(random_source& random, const std::vector<team_spec>& teams)
     const auto ranks = 1 + random.below(3);
     wanted.gang = gang_wish{ranks, ranks + random.below(3)};
   }
+  if (random.below(5) == 0) {
+    constexpr std::array levels{proximity::rack, proximity::node, proximity::numa};
+    wanted.affinity =
+        affinity_wish{levels[random.below(levels.size())],
+                      random.below(2) == 0 ? strength::required : strength::preferred};
+  }
   wanted.priority = static_cast<std::int32_t>(random.below(3));
   if (random.below(2) == 0) wanted.preemptible = preemption::allowed;
   wanted.run_min = minutes(random.below(3));

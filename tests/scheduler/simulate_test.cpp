@@ -1,6 +1,6 @@
 // The face of the simulator: what it prints can be recounted, what it cannot read it names.
 
-#include "tools/simulate/simulate.hpp"
+#include "tools/simulate/simulate_command.hpp"
 
 #include <boost/json.hpp>
 
@@ -157,15 +157,37 @@ TEST(simulate, reads_seeds) {
     EXPECT_FALSE(parse_seeds(wrong)) << wrong;
 }
 
-TEST(simulate, is_a_subcommand_that_fails_with_the_exit_code_of_its_error) {
-  CLI::App app;
-  add_simulate(app);
-  try {
-    app.parse("simulate --trace /nowhere", false);
-    FAIL() << "a trace that is not there was read";
-  } catch (const CLI::RuntimeError& failed) {
-    EXPECT_EQ(failed.get_exit_code(), exit_code(kind::missing));
-  }
+TEST_F(a_folder, what_is_stopped_leaves_no_half_written_file) {
+  simulate_options options;
+  options.trace = data;
+  options.placements = dir_ / "placements.csv";
+  int asked = 0;
+  options.stopped = [&] { return ++asked == 3; };
+  std::ostringstream out;
+  std::ostringstream progress;
+  const auto done = simulate(options, out, progress);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().kind, kind::cancelled);
+  EXPECT_EQ(asked, 3);
+  EXPECT_FALSE(fs::exists(*options.placements));
+  EXPECT_EQ(out.str(), "");
+}
+
+TEST_F(a_folder, is_run_by_the_words_of_a_command_line) {
+  CLI::App command;
+  simulate_words words;
+  add_simulate_options(command, words);
+  std::ostringstream out;
+  std::ostringstream progress;
+  command.parse("--trace /nowhere --seeds 42-43", false);
+  EXPECT_EQ(run_simulate(words, report_form::table, out, progress).error().kind, kind::missing);
+  words.trace.clear();
+  EXPECT_THAT(run_simulate(words, report_form::table, out, progress).error().message,
+              HasSubstr("--trace DIR"));
+  words.queue = true;
+  words.plot = "x.svg";
+  EXPECT_EQ(run_simulate(words, report_form::table, out, progress).error().kind, kind::invalid);
+  EXPECT_EQ(out.str(), "");
 }
 
 }  // namespace

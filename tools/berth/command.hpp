@@ -78,6 +78,7 @@ void add_naming_commands(command_list& commands,
                          context& with);  ///< ls, describe, tag, rollback, yank, history, watch
 void add_shipping_commands(command_list& commands, context& with);     ///< ship, dev, restart
 void add_calling_commands(command_list& commands, context& with);      ///< call, map, stream
+void add_simulating_commands(command_list& commands, context& with);   ///< simulate
 void add_help_commands(command_list& commands, const CLI::App& root);  ///< completion, man
 /// The hidden `__complete`: prints the candidates for the last word, one a line.
 int print_completions(const command_list& commands, context& with, int argc, char** argv);

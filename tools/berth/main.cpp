@@ -3,7 +3,6 @@
 #include "tools/berth/command.hpp"
 #include "tools/berth/help.hpp"
 #include "tools/berth/interrupt.hpp"
-#include "tools/simulate/simulate.hpp"
 
 #include <berth/version.hpp>
 #include <fmt/format.h>
@@ -58,19 +57,16 @@ int main(int argc, char** argv) {
   add_calling_commands(commands, with);
   add_naming_commands(commands, with);
   add_help_commands(commands, root);
-  add_simulate(root);  // runs while the words are parsed: it needs no cluster
+  add_simulating_commands(commands, with);
 
   if (argc >= 2 && std::string(argv[1]) == "__complete")
     return print_completions(commands, with, argc, argv);
   try {
     root.parse(words_for_parser(argc, argv));
-  } catch (const CLI::RuntimeError& why) {
-    return why.get_exit_code();
   } catch (const CLI::ParseError& why) {
     return refuse(root, commands, why, argc, argv);
   }
   const auto* command = commands.parsed();
-  if (command == nullptr) return 0;  // simulate has run
   catch_interrupts();
   auto done = with.load();
   berth::result<int> code = done ? command->run() : berth::result<int>(std::move(done).error());

@@ -1,6 +1,8 @@
 #include "tools/simulate/queue_mode.hpp"
 
-#include "tools/simulate/csv.hpp"
+#include "tools/simulate/json_text.hpp"
+#include "tools/simulate/row_reader.hpp"
+#include "tools/simulate/trace_files.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -14,82 +16,12 @@ namespace {
 namespace fs = std::filesystem;
 using std::chrono::milliseconds;
 
-constexpr std::int64_t quantity_max = 2'000'000'000;
 constexpr std::int64_t seconds_max = 10LL * 365 * 24 * 3600;
 
-/// Reads fields of one table; the first that is wrong is kept, and what is read after it is nothing.
-class fields {
- public:
-  explicit fields(const csv_table& table) : table_(table) {}
-
-  std::int64_t integer(std::size_t row,
-                       std::string_view name,
-                       std::int64_t least,
-                       std::int64_t most) {
-    const auto at = column(name);
-    if (why_) return 0;
-    auto value = table_.integer(row, at, least, most);
-    if (value) return *value;
-    why_ = std::move(value).error();
-    return 0;
-  }
-
-  /// Nothing for an empty field.
-  std::optional<std::int64_t> maybe(std::size_t row,
-                                    std::string_view name,
-                                    std::int64_t least,
-                                    std::int64_t most) {
-    if (text(row, name).empty()) return std::nullopt;
-    return integer(row, name, least, most);
-  }
-
-  std::string_view text(std::size_t row, std::string_view name) {
-    const auto at = column(name);
-    return why_ ? std::string_view{} : table_.text(row, at);
-  }
-
-  void expect(bool holds, std::size_t row, std::string_view name, std::string_view expected) {
-    if (why_ || holds) return;
-    const auto at = column(name);
-    if (!why_) why_ = table_.complaint(row, at, expected);
-  }
-
-  [[nodiscard]] const std::optional<error_info>& why() const { return why_; }
-
- private:
-  std::size_t column(std::string_view name) {
-    if (why_) return 0;
-    auto at = table_.column(name);
-    if (at) return *at;
-    why_ = std::move(at).error();
-    return 0;
-  }
-
-  const csv_table& table_;
-  std::optional<error_info> why_;
-};
-
-sched::queue_arrival read_arrival(fields& read, const csv_table& table, std::size_t row) {
+sched::queue_arrival read_arrival(row_reader& read, std::size_t row) {
   sched::queue_arrival one;
   auto& wanted = one.work.wanted;
-  wanted.name = std::string(read.text(row, "name"));
-  wanted.each.cpu_milli =
-      static_cast<std::int32_t>(read.integer(row, "cpu_milli", 0, quantity_max));
-  wanted.each.memory_mib =
-      static_cast<std::int32_t>(read.integer(row, "memory_mib", 0, quantity_max));
-  wanted.each.gpus = static_cast<std::uint16_t>(read.integer(row, "num_gpu", 0, 64));
-  if (wanted.each.gpus > 0)
-    wanted.each.gpu_milli = static_cast<std::uint16_t>(read.integer(row, "gpu_milli", 1, 1000));
-  read.expect(wanted.each.gpus < 2 || wanted.each.gpu_milli == 1000, row, "gpu_milli",
-              "1000 for several devices");
-  if (table.has("gpu_spec")) {
-    auto models = read.text(row, "gpu_spec");
-    while (!models.empty()) {
-      const auto bar = std::min(models.find('|'), models.size());
-      if (bar > 0) wanted.models.emplace_back(models.substr(0, bar));
-      models.remove_prefix(std::min(bar + 1, models.size()));
-    }
-  }
+  wanted = read.pod(row);
   one.at = milliseconds(1000 * read.integer(row, "arrive_s", 0, seconds_max));
   one.run = milliseconds(1000 * read.integer(row, "run_s", 1, seconds_max));
   if (const auto limit = read.maybe(row, "limit_s", 1, seconds_max))
@@ -97,27 +29,9 @@ sched::queue_arrival read_arrival(fields& read, const csv_table& table, std::siz
   wanted.team = std::string(read.text(row, "team"));
   read.expect(!wanted.team.empty(), row, "team", "a team's name");
   wanted.priority = static_cast<std::int32_t>(read.integer(row, "priority", -1'000'000, 1'000'000));
-  if (table.has("preemptible") && read.integer(row, "preemptible", 0, 1) == 1)
+  if (read.has("preemptible") && read.integer(row, "preemptible", 0, 1) == 1)
     wanted.preemptible = sched::preemption::allowed;
   return one;
-}
-
-result<std::vector<sched::node_spec>> read_nodes(const fs::path& file) {
-  auto table = csv_table::read(file);
-  if (!table) return std::move(table).error();
-  fields read(*table);
-  std::vector<sched::node_spec> nodes;
-  for (std::size_t row = 0; row < table->size() && !read.why(); ++row) {
-    sched::node_spec node;
-    node.name = std::string(read.text(row, "sn"));
-    node.cpu_milli = read.integer(row, "cpu_milli", 0, quantity_max);
-    node.memory_mib = read.integer(row, "memory_mib", 0, quantity_max);
-    const auto gpus = static_cast<std::size_t>(read.integer(row, "gpu", 0, 64));
-    node.topology = base::uniform_topology(gpus, std::string(read.text(row, "model")), 0, 0);
-    nodes.push_back(std::move(node));
-  }
-  if (read.why()) return *read.why();
-  return nodes;
 }
 
 std::vector<sched::node_spec> usual_nodes() {
@@ -139,7 +53,7 @@ result<sched::queue_trace> trace_for(const queue_mode_options& options, std::uin
   if (!teams) return std::move(teams).error();
   trace.nodes = usual_nodes();
   if (options.trace) {
-    auto nodes = read_nodes(*options.trace / "openb_node_list_gpu_node.csv");
+    auto nodes = read_nodes(*options.trace);
     if (!nodes) return std::move(nodes).error();
     trace.nodes = *std::move(nodes);
   }
@@ -158,19 +72,6 @@ result<sched::queue_trace> trace_for(const queue_mode_options& options, std::uin
   shape.limit_pct_max = 150;
   shape.gang_pct = 5;
   return make_queue_trace(shape, seed);
-}
-
-std::string json_text(std::string_view text) {
-  std::string made = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\')
-      (made += '\\') += c;
-    else if (static_cast<unsigned char>(c) < 0x20)
-      made += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else
-      made += c;
-  }
-  return made + '"';
 }
 
 double in_seconds(milliseconds time) {
@@ -277,11 +178,13 @@ result<queue_run> run_one(const sched::queue_trace& trace,
   if (!simulation) return std::move(simulation).error();
   std::size_t steps = 0;
   constexpr std::size_t steps_between_words = 1000;
-  while ((*simulation)->step())
+  while ((*simulation)->step()) {
+    if (options.stopped && options.stopped()) return stopped_error();
     if (++steps % steps_between_words == 0)
       progress << fmt::format("{}: {:.1f} h simulated\n", policy,
                               in_seconds((*simulation)->queue().now()) / 3600.0)
                << std::flush;
+  }
   queue_run run{policy, seed, (*simulation)->report(), {}};
   const auto& teams = (*simulation)->queue().teams();
   for (sched::team_id team = 0; team < teams.size(); ++team)
@@ -322,10 +225,10 @@ result<std::vector<sched::team_spec>> parse_teams(std::string_view text) {
 result<std::vector<sched::queue_arrival>> read_arrivals(const fs::path& file) {
   auto table = csv_table::read(file);
   if (!table) return std::move(table).error();
-  fields read(*table);
+  row_reader read(*table);
   std::vector<sched::queue_arrival> arrivals;
   for (std::size_t row = 0; row < table->size() && !read.why(); ++row)
-    arrivals.push_back(read_arrival(read, *table, row));
+    arrivals.push_back(read_arrival(read, row));
   if (read.why()) return *read.why();
   std::stable_sort(arrivals.begin(), arrivals.end(),
                    [](const auto& one, const auto& two) { return one.at < two.at; });
@@ -343,7 +246,7 @@ result<void> simulate_queue(const queue_mode_options& options,
       if (!trace) return trace.error();
       const auto run = run_one(*trace, options, policy, seed, progress);
       if (!run) return run.error();
-      if (options.form == queue_form::json)
+      if (options.form == report_form::json)
         out << json_line(*run) << '\n' << std::flush;
       else
         print_run(out, *run);

@@ -6,10 +6,12 @@
 // `priority` added (and, if it likes, `preemptible`, 0 or 1), or from a seeded generator.
 
 #include "scheduler/queue_simulator.hpp"
+#include "tools/simulate/simulate.hpp"
 
 #include <berth/error.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <string>
@@ -17,8 +19,6 @@
 #include <vector>
 
 namespace berth::tools {
-
-enum class queue_form : std::uint8_t { table, json };
 
 struct queue_mode_options {
   /// Folder with openb_node_list_gpu_node.csv; without it, eight nodes with eight GPUs each.
@@ -29,12 +29,13 @@ struct queue_mode_options {
   std::vector<std::uint64_t> seeds{42};
   std::string teams = "x:2,y:1";  ///< names with weights, of made-up work or of the file's teams
   sched::backfill behind = sched::backfill::easy;
-  queue_form form = queue_form::table;
+  report_form form = report_form::table;
+  std::function<bool()> stopped;  ///< asked now and then; true gives up
 };
 
 /// Runs every (policy, seed); a file of arrivals has no seed, so it runs once per policy. JSON lines go to `out`, one a
 /// run, and nothing else does; progress goes to `progress`. Errors: of csv_table; `invalid` naming file, line, column
-/// and what was expected, or for teams that are no list of NAME:WEIGHT.
+/// and what was expected, or for teams that are no list of NAME:WEIGHT; `cancelled` when stopped.
 result<void> simulate_queue(const queue_mode_options& options,
                             std::ostream& out,
                             std::ostream& progress);

@@ -1,6 +1,7 @@
 #include "tools/simulate/reports.hpp"
 
 #include "tools/simulate/curve.hpp"
+#include "tools/simulate/json_text.hpp"
 
 #include <algorithm>
 #include <bit>
@@ -14,23 +15,12 @@ namespace berth::tools {
 namespace {
 
 constexpr int table_columns[] = {50, 80, 85, 90, 95, 100, 110, 120, 130};
+/// The last column of the published table; tiny clusters may overshoot it by a pod.
+constexpr int column_max = 130;
 constexpr const char* failure_classes[] = {"cpu", "share", "1", "2", "4", "8"};
 
 std::string_view word(arrival_order order) {
   return order == arrival_order::published ? "published" : "shuffled";
-}
-
-std::string json_text(std::string_view text) {
-  std::string made = "\"";
-  for (const char c : text) {
-    if (static_cast<unsigned char>(c) < 0x20) {
-      made += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-      continue;
-    }
-    if (c == '"' || c == '\\') made += '\\';
-    made += c;
-  }
-  return made + '"';
 }
 
 /// Runs of one workload and policy, in the order first met.
@@ -139,6 +129,7 @@ std::string json_line(const simulated_run& run) {
   auto to = std::back_inserter(line);
   const char* comma = "";
   for (const auto& [column, value] : report.allocation_by_column()) {
+    if (column > column_max) break;
     fmt::format_to(to, "{}\"{}\":{:.6f}", comma, column, value);
     comma = ",";
   }

@@ -9,15 +9,12 @@
 #include <berth/error.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <iosfwd>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-namespace CLI {
-class App;
-}  // namespace CLI
 
 namespace berth::tools {
 
@@ -32,6 +29,7 @@ struct simulate_options {
   report_form form = report_form::table;
   std::optional<std::filesystem::path> plot;        ///< an SVG file to write
   std::optional<std::filesystem::path> placements;  ///< a CSV file to write
+  std::function<bool()> stopped;                    ///< asked now and then; true gives up
 };
 
 /// One replay and what it was of.
@@ -44,14 +42,14 @@ struct simulated_run {
 };
 
 /// Replays every (workload, policy, seed). JSON lines go to `out` as each run ends, the table at the end; progress goes
-/// to `progress` and nothing else does. Errors: those of load_trace and replay; `failed` when a file cannot be written.
+/// to `progress` and nothing else does. Errors: those of load_trace and replay; `failed` when a file cannot be written;
+/// `cancelled` when stopped. A placements file that was not written to its end is removed.
 result<void> simulate(const simulate_options& options, std::ostream& out, std::ostream& progress);
 
 /// "42-44,50" as numbers, ascending within ranges. Errors: `invalid`, saying what was expected; at most 1,000 seeds.
 [[nodiscard]] result<std::vector<std::uint64_t>> parse_seeds(std::string_view text);
 
-/// Adds the subcommand `simulate` to a command line. When it fails it has told standard error why and ends the parse
-/// by CLI::RuntimeError with the exit code of the error's kind.
-void add_simulate(CLI::App& app);
+/// What a run that was stopped ends with: `cancelled`.
+[[nodiscard]] error_info stopped_error();
 
 }  // namespace berth::tools

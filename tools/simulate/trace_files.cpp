@@ -1,7 +1,7 @@
 #include "tools/simulate/trace_files.hpp"
 
 #include "scheduler/random_source.hpp"
-#include "tools/simulate/csv.hpp"
+#include "tools/simulate/row_reader.hpp"
 
 #include <algorithm>
 #include <charconv>
@@ -14,62 +14,6 @@ namespace berth::tools {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::int64_t quantity_max = 2'000'000'000;
-
-std::vector<std::string> split_models(std::string_view spec) {
-  std::vector<std::string> models;
-  while (!spec.empty()) {
-    const auto bar = std::min(spec.find('|'), spec.size());
-    if (bar > 0) models.emplace_back(spec.substr(0, bar));
-    spec.remove_prefix(std::min(bar + 1, spec.size()));
-  }
-  return models;
-}
-
-/// Reads the rows of a table through a list of integer columns; the first error ends it.
-class row_reader {
- public:
-  explicit row_reader(const csv_table& table) : table_(table) {}
-
-  std::int64_t integer(std::size_t row,
-                       std::string_view name,
-                       std::int64_t least,
-                       std::int64_t most) {
-    const auto at = column(name);
-    if (why_) return 0;
-    auto value = table_.integer(row, at, least, most);
-    if (!value) {
-      why_ = std::move(value).error();
-      return 0;
-    }
-    return *value;
-  }
-
-  std::string_view text(std::size_t row, std::string_view name) {
-    const auto at = column(name);
-    return why_ ? std::string_view{} : table_.text(row, at);
-  }
-
-  void expect(bool holds, std::size_t row, std::string_view name, std::string_view expected) {
-    if (why_ || holds) return;
-    const auto at = column(name);
-    if (!why_) why_ = table_.complaint(row, at, expected);
-  }
-
-  [[nodiscard]] const std::optional<error_info>& why() const { return why_; }
-
- private:
-  std::size_t column(std::string_view name) {
-    if (why_) return 0;
-    auto at = table_.column(name);
-    if (!at) why_ = std::move(at).error();
-    return why_ ? 0 : *at;
-  }
-
-  const csv_table& table_;
-  std::optional<error_info> why_;
-};
 
 template <class Record>
 result<std::vector<Record>> sorted_by_name(std::vector<Record> records, const fs::path& file) {
@@ -85,50 +29,14 @@ result<std::vector<Record>> sorted_by_name(std::vector<Record> records, const fs
   return records;
 }
 
-result<std::vector<sched::node_spec>> read_nodes(const fs::path& file) {
-  auto table = csv_table::read(file);
-  if (!table) return std::move(table).error();
-  row_reader reader(*table);
-  std::vector<sched::node_spec> nodes;
-  for (std::size_t row = 0; row < table->size(); ++row) {
-    sched::node_spec spec;
-    spec.name = reader.text(row, "sn");
-    spec.cpu_milli = reader.integer(row, "cpu_milli", 0, quantity_max);
-    spec.memory_mib = reader.integer(row, "memory_mib", 0, quantity_max);
-    const auto devices = reader.integer(row, "gpu", 0, 64);
-    spec.topology = base::uniform_topology(static_cast<std::size_t>(devices),
-                                           std::string(reader.text(row, "model")), 0, 0);
-    reader.expect(!spec.name.empty(), row, "sn", "a name");
-    if (reader.why()) return *reader.why();
-    nodes.push_back(std::move(spec));
-  }
-  return sorted_by_name(std::move(nodes), file);
-}
-
 result<std::vector<sched::demand>> read_pods(const fs::path& file) {
   auto table = csv_table::read(file);
   if (!table) return std::move(table).error();
   row_reader reader(*table);
   std::vector<sched::demand> pods;
-  for (std::size_t row = 0; row < table->size(); ++row) {
-    sched::demand pod;
-    pod.name = reader.text(row, "name");
-    pod.each.cpu_milli =
-        static_cast<std::int32_t>(reader.integer(row, "cpu_milli", 0, quantity_max));
-    pod.each.memory_mib =
-        static_cast<std::int32_t>(reader.integer(row, "memory_mib", 0, quantity_max));
-    pod.each.gpus = static_cast<std::uint16_t>(reader.integer(row, "num_gpu", 0, 64));
-    const auto milli = reader.integer(row, "gpu_milli", 0, 1000);
-    pod.each.gpu_milli = static_cast<std::uint16_t>(pod.each.gpus == 0 ? 0 : milli);
-    reader.expect(!pod.name.empty(), row, "name", "a name");
-    reader.expect(pod.each.gpus == 0 || milli > 0, row, "gpu_milli",
-                  "1 to 1000 for a pod with GPUs");
-    reader.expect(pod.each.gpus <= 1 || milli == 1000, row, "gpu_milli",
-                  "1000 for a pod of several GPUs");
-    if (table->has("gpu_spec")) pod.models = split_models(reader.text(row, "gpu_spec"));
-    if (reader.why()) return *reader.why();
-    pods.push_back(std::move(pod));
-  }
+  for (std::size_t row = 0; row < table->size() && !reader.why(); ++row)
+    pods.push_back(reader.pod(row));
+  if (reader.why()) return *reader.why();
   return sorted_by_name(std::move(pods), file);
 }
 
@@ -186,12 +94,33 @@ std::vector<std::uint32_t> shuffled_ranks(std::size_t count, std::uint64_t seed)
 
 }  // namespace
 
+result<std::vector<sched::node_spec>> read_nodes(const fs::path& dir) {
+  const auto file = dir / "openb_node_list_gpu_node.csv";
+  auto table = csv_table::read(file);
+  if (!table) return std::move(table).error();
+  row_reader reader(*table);
+  std::vector<sched::node_spec> nodes;
+  for (std::size_t row = 0; row < table->size() && !reader.why(); ++row) {
+    sched::node_spec spec;
+    spec.name = reader.text(row, "sn");
+    spec.cpu_milli = reader.integer(row, "cpu_milli", 0, quantity_max);
+    spec.memory_mib = reader.integer(row, "memory_mib", 0, quantity_max);
+    const auto devices = reader.integer(row, "gpu", 0, 64);
+    spec.topology = base::uniform_topology(static_cast<std::size_t>(devices),
+                                           std::string(reader.text(row, "model")), 0, 0);
+    reader.expect(!spec.name.empty(), row, "sn", "a name");
+    nodes.push_back(std::move(spec));
+  }
+  if (reader.why()) return *reader.why();
+  return sorted_by_name(std::move(nodes), file);
+}
+
 result<loaded_trace> load_trace(const fs::path& dir,
                                 std::string_view workload,
                                 std::uint64_t seed,
                                 arrival_order wanted) {
   const auto list = fmt::format("openb_pod_list_{}", workload);
-  auto nodes = read_nodes(dir / "openb_node_list_gpu_node.csv");
+  auto nodes = read_nodes(dir);
   if (!nodes) return std::move(nodes).error();
   auto pods = read_pods(dir / (list + ".csv"));
   if (!pods) return std::move(pods).error();

@@ -23,6 +23,10 @@ struct loaded_trace {
   arrival_order order = arrival_order::published;
 };
 
+/// Reads DIR/openb_node_list_gpu_node.csv; the nodes come sorted by name. Errors: those of csv_table; `invalid` for a
+/// name that occurs twice.
+[[nodiscard]] result<std::vector<sched::node_spec>> read_nodes(const std::filesystem::path& dir);
+
 /// Reads DIR/openb_node_list_gpu_node.csv and DIR/openb_pod_list_WORKLOAD.csv and puts them in the order of a seed.
 /// Errors: those of csv_table; `missing` when DIR has published orders but not of this workload and seed (the next
 /// step is `--shuffle`); `invalid` for malformed orders, with file and line.
