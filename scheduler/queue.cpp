@@ -248,6 +248,7 @@ std::vector<effect> work_queue::advance(instant now) {
   teams_.advance(now_);
   gpu_milli_total_ = nodes_.total().gpu_milli;
   end_overdue();
+  call_off_unsound_handovers();
   complete_handovers();
   note_returning_teams();
   do {

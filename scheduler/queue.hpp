@@ -307,6 +307,9 @@ class work_queue {
   [[nodiscard]] bool is_clear(const handover& one);
   void complete_handovers();
   [[nodiscard]] bool frees_its_places(const handover& one) const;
+  static bool reserve_places(inventory& nodes, const handover& one);
+  void call_off_unsound_handovers();
+  [[nodiscard]] std::optional<std::uint64_t> first_unsound_handover() const;
   void complete(handover one);
   void call_off_handover(std::uint64_t id);
   void call_off_handovers_on(node_id node, std::uint64_t devices);
@@ -342,7 +345,8 @@ class work_queue {
   std::map<std::uint64_t, handover> handovers_;
   std::set<std::pair<job_id, job_id>> feuds_;  ///< pairs of which one has evicted the other
   std::optional<promise> promise_;
-  bool promise_stale_ = false;  ///< a node it names has failed
+  bool promise_stale_ = false;       ///< a node it names has failed
+  bool handovers_doubtful_ = false;  ///< one was called off that others may have counted on
   std::set<team_id> returning_;
   std::set<team_id> busy_;                 ///< teams with work, and all above them
   std::int64_t gpu_milli_total_ = 0;       ///< of ready nodes, as of the last advance

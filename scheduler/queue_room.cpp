@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <fmt/format.h>
+#include <utility>
 
 namespace berth::sched {
 namespace {
@@ -367,18 +368,41 @@ void work_queue::complete_handovers() {
   }
 }
 
-/// Whether everybody finds their place once those who leave have left. A place that counted on another handover is not
-/// free when that one was called off; nobody has to leave then.
+/// A place may count on those who leave for somebody else. When that handover was called off nobody has to leave for it.
+void work_queue::call_off_unsound_handovers() {
+  if (!std::exchange(handovers_doubtful_, false)) return;
+  while (const auto id = first_unsound_handover()) {
+    call_off_handover(*id);
+    promise_stale_ = true;
+  }
+  handovers_doubtful_ = false;
+}
+
+/// The first that does not find its places once all who leave have left and those before it have started.
+std::optional<std::uint64_t> work_queue::first_unsound_handover() const {
+  auto nodes = nodes_;
+  for (const auto& [job, state] : jobs_)
+    if (state.leaving_for) (void)nodes.release(state.held);
+  for (const auto& [id, one] : handovers_)
+    if (!reserve_places(nodes, one)) return id;
+  return std::nullopt;
+}
+
+bool work_queue::reserve_places(inventory& nodes, const handover& one) {
+  return nodes.reserve(one.where)
+         && std::all_of(one.moving.begin(), one.moving.end(), [&](const relocation& moved) {
+              return nodes.reserve(moved.to).has_value();
+            });
+}
+
+/// Whether everybody finds their place once those who leave have left.
 bool work_queue::frees_its_places(const handover& one) const {
   auto nodes = nodes_;
   for (const auto job : one.leaving)
     (void)nodes.release(jobs_.at(job).held);
   for (const auto& moved : one.moving)
     (void)nodes.release(jobs_.at(moved.job).held);
-  return nodes.reserve(one.where)
-         && std::all_of(one.moving.begin(), one.moving.end(), [&](const relocation& moved) {
-              return nodes.reserve(moved.to).has_value();
-            });
+  return reserve_places(nodes, one);
 }
 
 void work_queue::complete(handover one) {
@@ -448,6 +472,7 @@ void work_queue::call_off_handover(std::uint64_t id) {
   auto& line = lines_.at(one.job.line);
   --line.handing_over;
   wait_again(one.job);
+  handovers_doubtful_ = true;
   ++loosened_;
 }
 
