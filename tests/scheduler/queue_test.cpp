@@ -281,6 +281,23 @@ TEST(queue, sets_a_sick_device_aside_while_its_neighbours_serve) {
   EXPECT_TRUE(find_effect(queue->advance(instant(1)), act::started, {line, 1}));
 }
 
+TEST(queue, does_not_ask_who_stands_on_a_failed_device_to_leave) {
+  auto queue = queue_on(equal_nodes(1, 4), quick());
+  const auto on_failed = queue->submit(instant(0), of(preemptible(gpus_for("x", 2)))).value();
+  (void)queue->advance(instant(0));
+  const auto healthy = queue->submit(minutes(1), of(preemptible(gpus_for("x", 2)))).value();
+  (void)queue->advance(minutes(1));
+  queue->set_healthy(0, 1, false);
+  auto urgent = gpus_for("x", 2);
+  urgent.priority = 1;
+  const auto line = queue->submit(minutes(2), of(urgent)).value();
+  (void)queue->advance(minutes(2));
+  (void)queue->advance(minutes(3));
+  EXPECT_EQ(queue->line(line)->running, 1u);
+  EXPECT_EQ(queue->line(on_failed)->running, 1u) << "its going would have made no room";
+  EXPECT_EQ(queue->line(healthy)->running, 0u);
+}
+
 TEST(queue, waits_again_when_its_node_is_gone) {
   auto queue = queue_on(equal_nodes(2, 1), quick());
   const auto line = queue->submit(instant(0), of(gpus_for("x", 1))).value();

@@ -1,6 +1,7 @@
 #include "tests/bench/scheduler/churn.hpp"
 
 #include "runtime/base/ensure.hpp"
+#include "tools/simulate/trace_files.hpp"
 
 #include <algorithm>
 #include <ctime>
@@ -32,6 +33,11 @@ sched::inventory uniform_cluster(std::size_t count) {
     base::ensure(nodes.add(spec).has_value(), "a uniform node is a valid node");
   }
   return nodes;
+}
+
+std::vector<sched::demand> default_mix(const std::filesystem::path& data) {
+  return std::move(
+      tools::load_trace(data, "default", 42, tools::arrival_order::published).value().trace.pods);
 }
 
 std::int64_t thread_nanoseconds() {

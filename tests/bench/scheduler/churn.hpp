@@ -6,6 +6,7 @@
 #include "scheduler/random_source.hpp"
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -14,6 +15,9 @@ namespace berth::bench {
 
 /// `count` nodes of 128 cores, 1 TiB and 8 GPUs, in racks of ten and zones of 125.
 [[nodiscard]] sched::inventory uniform_cluster(std::size_t count);
+
+/// The work of the published workload `default`.
+[[nodiscard]] std::vector<sched::demand> default_mix(const std::filesystem::path& data);
 
 struct decision_times {
   double per_second = 0;  ///< decisions per second of thread CPU time

@@ -1,7 +1,6 @@
 #include "runtime/base/ensure.hpp"
 #include "tests/bench/scheduler/churn.hpp"
 #include "tests/bench/scheduler/rows.hpp"
-#include "tools/simulate/trace_files.hpp"
 
 #include <string>
 #include <sys/resource.h>
@@ -12,17 +11,21 @@ namespace berth::bench {
 namespace {
 
 constexpr std::size_t nodes = 100'000;
-constexpr std::size_t running = 1'000'000;
-/// Offers in all; a policy that fragments fails many before a million run.
-constexpr std::size_t offers_max = 4'000'000;
+/// A quick look takes a tenth of the cluster.
+constexpr std::size_t nodes_quick = 10'000;
+constexpr std::size_t running_per_node = 10;
+/// Offers in all per node; a policy that fragments fails many before so many run.
+constexpr std::size_t offers_per_node_max = 40;
 
 /// Fills a cluster in a child process; answers its peak resident memory in MB, or nothing when it did not get there.
-double peak_mb(const std::vector<sched::demand>& mix, std::string_view policy) {
+double peak_mb(const std::vector<sched::demand>& mix, std::string_view policy, std::size_t count) {
+  const auto running = count * running_per_node;
   const pid_t child = fork();
   base::ensure(child >= 0, "a child process can be started");
   if (child == 0) {
-    churn cluster(nodes, policy, mix, 1);
-    for (std::size_t offer = 0; offer < offers_max && cluster.running() < running; ++offer)
+    churn cluster(count, policy, mix, 1);
+    for (std::size_t offer = 0; offer < count * offers_per_node_max && cluster.running() < running;
+         ++offer)
       cluster.offer();
     _exit(cluster.running() == running ? 0 : 1);
   }
@@ -35,13 +38,14 @@ double peak_mb(const std::vector<sched::demand>& mix, std::string_view policy) {
 
 }  // namespace
 
-void memory_rows(const std::filesystem::path& data, const row_sink& sink) {
-  const auto mix = std::move(
-      tools::load_trace(data, "default", 42, tools::arrival_order::published).value().trace.pods);
+void memory_rows(const bench_run& run) {
+  const auto mix = default_mix(run.data);
   for (const auto policy : sched::policy_names()) {
     const std::string name(policy);
-    sink(absolute(name + ".memory", name + " on 100,000 nodes with a million running, peak memory",
-                  peak_mb(mix, policy), "MB", "<= 200"));
+    if (!run.wants_any("memory", {name.c_str()})) continue;
+    run.tell(absolute("memory." + name,
+                      name + " on 100,000 nodes with a million running, peak memory",
+                      peak_mb(mix, policy, run.how.quick ? nodes_quick : nodes), "MB", "<= 200"));
   }
 }
 

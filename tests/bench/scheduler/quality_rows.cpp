@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <map>
+#include <span>
 
 namespace berth::bench {
 namespace {
 
-constexpr std::uint64_t seeds[] = {42, 43, 44};
+constexpr std::uint64_t seeds_all[] = {42, 43, 44};
+using seed_list = std::span<const std::uint64_t>;
 constexpr const char* workloads[] = {"default",    "cpu100",    "gpushare40",
                                      "gpushare80", "gpuspec10", "multigpu20"};
 
@@ -25,16 +27,18 @@ sched::trace trace_of(const std::filesystem::path& data,
       tools::load_trace(data, workload, seed, tools::arrival_order::published).value().trace);
 }
 
-outcome run(const std::filesystem::path& data,
-            const std::string& workload,
-            std::string_view policy) {
+outcome replayed(const std::filesystem::path& data,
+                 seed_list seeds,
+                 const std::string& workload,
+                 std::string_view policy) {
   outcome made;
   double failed = 0;
   double offered = 0;
   for (const auto seed : seeds) {
     const auto report = sched::replay(trace_of(data, workload, seed), policy, seed).value();
     for (const int column : {100, 130})
-      made.allocation[column] += report.allocation_by_column().at(column) / std::size(seeds);
+      made.allocation[column] +=
+          report.allocation_by_column().at(column) / static_cast<double>(seeds.size());
     made.first_failure = std::min(made.first_failure, report.first_gpu_failure_pct.value_or(1000));
     failed += report.failed.at("cpu");
     offered += report.cpu_only_arrivals;
@@ -44,7 +48,7 @@ outcome run(const std::filesystem::path& data,
 }
 
 /// The largest change of allocation when every processor figure doubles and every model has another name.
-double change_by_scale(const std::filesystem::path& data) {
+double change_by_scale(const std::filesystem::path& data, seed_list seeds) {
   double largest = 0;
   for (const auto seed : seeds) {
     auto of = trace_of(data, "default", seed);
@@ -66,32 +70,48 @@ double change_by_scale(const std::filesystem::path& data) {
   return largest;
 }
 
+void default_rows(const bench_run& run, const outcome& fill) {
+  run.tell(absolute("quality.default.at100", "fill on default, mean allocation at 100 % arrived",
+                    fill.allocation.at(100), "%", ">= 96"));
+  run.tell(absolute("quality.default.at130", "fill on default, mean allocation at 130 % arrived",
+                    fill.allocation.at(130), "%", ">= 96.1"));
+  run.tell(absolute("quality.default.first_failure",
+                    "fill on default, earliest failed GPU pod of the orders", fill.first_failure,
+                    "% arrived", ">= 95.5"));
+}
+
+void beside_fgd_rows(const bench_run& run,
+                     const std::string& workload,
+                     const outcome& fill,
+                     const outcome& fgd) {
+  for (const int column : {100, 130}) {
+    const auto at = std::to_string(column);
+    run.tell(absolute(
+        "quality." + workload + ".at" + at, "fill above fgd on " + workload + " at " + at + " %",
+        fill.allocation.at(column) - fgd.allocation.at(column), "points", ">= -0.05"));
+  }
+}
+
 }  // namespace
 
-void quality_rows(const std::filesystem::path& data, const row_sink& sink) {
+void quality_rows(const bench_run& run) {
+  const auto seeds = seed_list(seeds_all).first(run.how.quick ? 1 : std::size(seeds_all));
   for (const std::string workload : workloads) {
-    const auto fill = run(data, workload, "fill");
-    const auto fgd = run(data, workload, "fgd");
-    for (const int column : {100, 130}) {
-      const auto at = std::to_string(column);
-      sink(workload == "default" ? absolute(
-               "fill.default.at" + at, "fill on default, mean allocation at " + at + " % arrived",
-               fill.allocation.at(column), "%", column == 100 ? ">= 96" : ">= 96.1")
-                                 : absolute("fill." + workload + ".above_fgd.at" + at,
-                                            "fill above fgd on " + workload + " at " + at + " %",
-                                            fill.allocation.at(column) - fgd.allocation.at(column),
-                                            "points", ">= -0.05"));
-    }
+    const auto group = "quality." + workload;
+    if (!run.wants_any(group, {"at100", "at130", "first_failure", "cpu_only_failed"})) continue;
+    const auto fill = replayed(run.data, seeds, workload, "fill");
     if (workload == "default")
-      sink(absolute("fill.default.first_failure",
-                    "fill on default, earliest failed GPU pod of the three orders",
-                    fill.first_failure, "% arrived", ">= 95.5"));
-    sink(absolute("fill." + workload + ".cpu_only_failed",
-                  "fill on " + workload + ", CPU-only arrivals that failed", fill.cpu_failed_pct,
-                  "%", workload == "gpushare80" ? "<= 6" : "<= 0"));
+      default_rows(run, fill);
+    else
+      beside_fgd_rows(run, workload, fill, replayed(run.data, seeds, workload, "fgd"));
+    run.tell(absolute(group + ".cpu_only_failed",
+                      "fill on " + workload + ", CPU-only arrivals that failed",
+                      fill.cpu_failed_pct, "%", workload == "gpushare80" ? "<= 6" : "<= 0"));
   }
-  sink(absolute("fill.scale", "fill on default, change by doubled processors and renamed models",
-                change_by_scale(data), "points", "<= 0.2"));
+  if (run.wants_any("quality", {"scale"}))
+    run.tell(absolute("quality.scale",
+                      "fill on default, change by doubled processors and renamed models",
+                      change_by_scale(run.data, seeds), "points", "<= 0.2"));
 }
 
 }  // namespace berth::bench
