@@ -27,6 +27,7 @@ int main() {
   {
     berth::bench::peer_server server([&](int port_pipe) {
       capnp::EzRpcServer rpc(kj::heap<adder>(), path.c_str());
+      rpc.getPort().wait(rpc.getWaitScope());  // it listens from here on
       berth::bench::announce(port_pipe, 1);
       kj::NEVER_DONE.wait(rpc.getWaitScope());
     });

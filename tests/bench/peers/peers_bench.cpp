@@ -40,11 +40,11 @@ std::vector<peer> all_peers() {
            {BERTH_PEER_SCRIPT, "monarch"}}};
 }
 
-/// What a sleeping process costs to wake and to answer.
-double blocking_round_trip_us() {
-  ping_pong floor(wire::local, false, 64);
+/// What it costs to wake a sleeping process and to be woken by its answer, with pauses so that the CPUs fall idle.
+double blocking_round_trip_us(ping_pong& floor) {
   std::vector<double> taken;
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 300; ++i) {
+    pause_us(250);
     const double from = now_s();
     floor.call();
     taken.push_back((now_s() - from) * 1e6);
@@ -68,7 +68,7 @@ double times_faster(double theirs, double ours) {
   return theirs / ours;
 }
 
-void compare(const settings& how, const peer& with, double waking_us) {
+void compare(const settings& how, const peer& with) {
   row r = row_of(with.id, with.what, "us", with.bar);
   peer_process theirs(with.command);
   const auto first = theirs.round();
@@ -80,14 +80,18 @@ void compare(const settings& how, const peer& with, double waking_us) {
   const testing::cluster lab;
   const auto f = lab.rt().on("local").send<&add>();
   ours_us(f);
+  ping_pong sleeper(wire::local, false, 64);
+  std::vector<double> wakings;
   take_pairs(
       r, how.rounds, {},
       [&] {
+        wakings.push_back(blocking_round_trip_us(sleeper));
         const auto took = theirs.round();
         expect(took.has_value(), "the peer ended in the middle");
         return *took;
       },
       [&] { return ours_us(f); }, times_faster);
+  const double waking_us = median(wakings);
   char note[96];
   std::snprintf(note, sizeof note, "floor: the peer; blocking Unix round trip %.1f us", waking_us);
   r.note = note;
@@ -106,8 +110,7 @@ int main(int argc, char** argv) {
   const settings how = read_settings(argc, argv);
   ::signal(SIGPIPE, SIG_IGN);
   ::prctl(PR_SET_CHILD_SUBREAPER, 1);  // what a peer leaves behind counts as the bench's own
-  const double waking_us = blocking_round_trip_us();
   for (const auto& one : all_peers())
-    if (how.wants(one.id)) compare(how, one, waking_us);
+    if (how.wants(one.id)) compare(how, one);
   return 0;
 }
