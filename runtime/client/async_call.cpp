@@ -292,20 +292,22 @@ void async_call_core::end_with(std::optional<error_info> why, ender who) {
 
 /// At the deadline the callee is asked to stop and has a moment to say whether the call had started.
 base::time_point async_call_core::expire() noexcept {
-  {
-    const std::lock_guard lock(mutex_);
-    if (done() || early_) return base::never;
-    if (slot_ == nullptr) {
-      early_ = ran_late();
-      return base::never;
-    }
-    if (!std::exchange(asked_, true)) {
-      over_.to->link().cancel(*slot_);
-      return base::after(net::link::cancel_answer_max);
-    }
+  std::unique_lock lock(mutex_);
+  if (done() || early_) return base::never;
+  if (slot_ == nullptr) {
+    early_ = ran_late();
+    return base::never;
   }
-  end_early(ran_late(), ender::timer);
-  return base::never;
+  const bool first = !std::exchange(asked_, true);
+  auto* const slot = slot_;  // stays: who ends the call takes this timer back first
+  const auto line = over_.to;
+  lock.unlock();
+  if (!first) {
+    end_early(ran_late(), ender::timer);
+    return base::never;
+  }
+  line->link().cancel(*slot);
+  return base::after(net::link::cancel_answer_max);
 }
 
 /// Cancelled, or too late. A call under way is let go of; one that a callback decides about hears of it there.
