@@ -111,6 +111,7 @@ void tag(const asked& one, verbs::tag what) {
   for (auto& [name, ready] : by_name)
     all.push_back({name, ready});
   make_ready(one, std::move(all), [one, flip, what](prepared ready) mutable {
+    if (!one.wanted()) return;  // who asked has gone: nothing moves behind his back
     flip.bound = std::move(ready.bound);
     auto request = request_of(one, what.why, what.request_id);
     request.what = std::move(flip);
@@ -130,6 +131,7 @@ void roll_back_to(const asked& one,
   for (const auto& part : split)
     ready.versions.push_back(part.version);
   make_ready(one, {{what.name, ready}}, [one, what](prepared ready_now) {
+    if (!one.wanted()) return;  // who asked has gone: nothing moves behind his back
     auto request = request_of(one, what.why, what.request_id);
     request.what = registry::rollback_request{what.name, what.tag, what.to_revision,
                                               std::move(ready_now.bound), what.force};
@@ -291,6 +293,7 @@ void publish(const asked& one, verbs::publish what) {
           prepare ready{{known.version}, {"latest"}, what.replicas, ready_ms_max};
           if (!what.tag.empty()) ready.tags.push_back(what.tag);
           make_ready(one, {{what.name, ready}}, [one, what, known, revision, digest](prepared now) {
+            if (!one.wanted()) return;
             one.note(fmt::format("{}@{} is ready, its health call took {:.1f} ms", what.name,
                                  known.version, static_cast<double>(now.ready.health_us) / 1000));
             move_tags(one, what, known, revision, std::move(now), digest);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <fcntl.h>
@@ -61,6 +62,15 @@ class output_reader {
 
 enum class read_end { output_ended, stopped, too_late };
 
+// Tools like ninja put their own children into other process groups: only they can end those.
+void end_politely(const process::child& child) {
+  constexpr std::chrono::milliseconds patience{2000};
+  child.signal(SIGTERM);
+  pollfd ended{child.pidfd(), POLLIN, 0};
+  (void)::poll(&ended, 1, static_cast<int>(patience.count()));
+  child.kill_group();
+}
+
 // Reads until the last holder of the pipe closed it.
 read_end read_all(int from, int stopped, clock::time_point end, output_reader& to) {
   std::array<char, 16384> buffer;
@@ -107,14 +117,14 @@ result<command_outcome> run(const command_line& what,
   output_reader output(on_line);
   const auto how = read_all(reading.get(), stopped.get(), end, output);
   if (how == read_end::stopped || stop.stop_requested()) {
-    child->kill_group();
+    end_politely(*child);
     return fail(kind::cancelled, "cancelled", what.argv.front() + " was stopped");
   }
   const auto death = how == read_end::too_late
                          ? std::nullopt
                          : child->wait(std::chrono::milliseconds(left_ms(end) + 100));
   if (!death) {
-    child->kill_group();
+    end_politely(*child);
     return fail(
         kind::timed_out, "tool_timed_out",
         what.argv.front() + " did not end within " + std::to_string(patience.count()) + " s");

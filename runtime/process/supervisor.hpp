@@ -91,6 +91,7 @@ class supervisor {
   std::deque<worker_ended> unheard_;
   bool was_ready_ = false;
   bool stopping_ = false;
+  bool interrupted_ = false;  ///< SIGINT ended it: its exit code says so
   int signals_heard_ = 0;
   std::optional<clock::time_point> head_kill_at_;
   std::optional<error_info> failure_;

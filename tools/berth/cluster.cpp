@@ -59,8 +59,14 @@ result<int> up(context& with, const up_options& given) {
   if (given.foreground) {
     return foreground(launch_of(with, bin));
   }
+  const ends_by_itself patience;
   auto started = process::launch(launch_of(with, bin));
   if (!started) return std::move(started).error();
+  if (interrupted()) {
+    if (auto stopped = process::stop_cluster(started->state(), std::chrono::seconds(10)); !stopped)
+      return std::move(stopped).error();
+    return exit_code(kind::cancelled);
+  }
   const auto& state = started->state();
   if (with.output() == format::json) {
     verbs::cluster_status said;
@@ -140,7 +146,7 @@ void add_ps(command_list& commands, context& with) {
                       fmt::format("{}@{}", one.name, one.version), one.state, span_text(one.up_s),
                       std::to_string(one.calls), std::to_string(one.links),
                       fmt::format("{:.1f} MiB", static_cast<double>(one.memory_kib) / 1024),
-                      one.last_death});
+                      one.last_death.substr(0, one.last_death.find('\n'))});
           rows.print(std::cout, "No workers.");
         });
       });
