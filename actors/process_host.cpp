@@ -192,6 +192,8 @@ struct process_host::state {
   void receive(const worker_pointer& from);
   void heard(const worker_pointer& from, const process::from_worker& what);
 
+  void died(const worker_pointer& who, const process::death& how);
+  void never_ready(const worker_pointer& who, const error_info& why);
   void ended(const worker_pointer& who, const error_info& why);
 
   process_host_options options;
@@ -289,6 +291,10 @@ void process_host::state::heard(const worker_pointer& from, const process::from_
     event.health_us = static_cast<std::uint64_t>(std::max(0.0, ready->health_ms) * 1000);
     tell(std::move(event));
   } else if (const auto* unfit = std::get_if<process::worker_unfit>(&what)) {
+    {
+      std::lock_guard hold(mutex);
+      from->unfit = unfit->why;
+    }
     event.happened = replica_event::what::unfit;
     event.why = unfit->why;
     tell(std::move(event));
@@ -301,8 +307,6 @@ void process_host::state::heard(const worker_pointer& from, const process::from_
 // --- starts and deaths -------------------------------------------------------------------------------------------------
 
 void process_host::state::ended(const worker_pointer& who, const error_info& why) {
-  // What it wrote before it died may still lie in its socket: a reason is worth more than an exit code.
-  if (who->control) receive(who);
   {
     std::lock_guard hold(mutex);
     if (who->ended) return;
@@ -326,6 +330,34 @@ void process_host::state::ended(const worker_pointer& who, const error_info& why
   event.pid = who->pid;
   event.why = why;
   tell(std::move(event));
+}
+
+void process_host::state::died(const worker_pointer& who, const process::death& how) {
+  const process::death_scene scene{who->title, who->page.get(), who->log.get()};
+  // What it wrote before it died may still lie in its socket: its own reason is worth more than an exit code.
+  if (who->control) receive(who);
+  bool loading = false;
+  std::optional<error_info> unfit;
+  {
+    std::lock_guard hold(mutex);
+    loading = who->state == "starting";
+    unfit = who->unfit;
+  }
+  if (unfit) return ended(who, *unfit);
+  if (loading && process::own_fault(how))
+    return never_ready(who, process::explain_failed_start(how, scene));
+  ended(who, process::explain(how, scene));
+}
+
+// The next worker of this version would end the same way: whoever waits hears it now.
+void process_host::state::never_ready(const worker_pointer& who, const error_info& why) {
+  replica_event event;
+  event.replica = who->order.replica;
+  event.happened = replica_event::what::unfit;
+  event.pid = who->pid;
+  event.why = why;
+  tell(std::move(event));
+  ended(who, why);
 }
 
 process_host::process_host(process_host_options options)
@@ -355,13 +387,12 @@ process::supervisor_events process_host::events(
     self->tell(std::move(event));
   };
   out.refused = [self](const process::worker_refused& what) {
-    if (auto worker = self->find_living(what.worker)) self->ended(worker, what.why);
+    if (auto worker = self->find_living(what.worker)) self->never_ready(worker, what.why);
   };
   out.ended = [self](const process::worker_ended& what) {
     auto worker = self->find_living(what.worker);
     if (!worker) return;
-    self->ended(worker,
-                process::explain(what.how, {worker->title, worker->page.get(), worker->log.get()}));
+    self->died(worker, what.how);
   };
   out.stop = std::move(stop);
   out.gone = std::move(gone);
@@ -471,7 +502,8 @@ std::vector<worker_row> process_host::workers(const std::string& prefix) {
   // The newest death of a name explains why its replicas are young.
   for (auto& row : rows)
     for (const auto& gone : self_->dead)
-      if (gone->order.name == row.name && gone->order.version == row.version)
+      if (gone->order.name == row.name && gone->order.version == row.version
+          && gone->state != "draining")
         row.last_death = gone->death;
   return rows;
 }

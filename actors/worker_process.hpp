@@ -30,6 +30,7 @@ struct worker_process {
   std::string title;  ///< "digits/classify@7"
   std::int64_t pid = 0;
   std::string state = "starting";
+  std::optional<error_info> unfit;  ///< why it cannot serve, as it said itself
   clock::time_point since = clock::now();
   base::unique_fd control;  ///< our end
   std::deque<outgoing> outbox;

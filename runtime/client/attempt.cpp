@@ -56,6 +56,26 @@ verdict judge_answer(callee& of,
   }
 }
 
+/// `death` is a sentence about the worker and, on lines of their own, what it last logged.
+error_info worker_died(const std::string& death) {
+  const auto head = death.substr(0, death.find('\n'));
+  auto why =
+      fail(kind::outcome_unknown, "worker_died", head + ": look before you repeat one that ran");
+  for (auto at = head.size(); at < death.size();) {
+    const auto begin = death.find_first_not_of("\n ", at);
+    if (begin == std::string::npos) break;
+    at = std::min(death.find('\n', begin), death.size());
+    why.trail.push_back(death.substr(begin, at - begin));
+  }
+  return why;
+}
+
+error_info link_lost(const callee& of, const client::way& sent, const std::string& why) {
+  return fail(kind::outcome_unknown, "link_lost",
+              of.ref() + "@" + std::to_string(sent.to->version) + ": " + why
+                  + "; the call may have run: look before you repeat it");
+}
+
 /// The connection broke after the call was sent: only the worker's ledger knows whether it started.
 verdict judge_lost(callee& of,
                    const client::way& sent,
@@ -68,10 +88,8 @@ verdict judge_lost(callee& of,
   ++tally.starts;
   const bool may_start_again =
       sent.to->idempotent && (clock.end != base::never || tally.starts < starts_max);
-  auto unknown = fail(kind::outcome_unknown, told && told->ended ? "worker_died" : "link_lost",
-                      of.ref() + "@" + std::to_string(sent.to->version) + ": "
-                          + (told && !told->death.empty() ? told->death : slot.error().message)
-                          + "; the call may have run: look before you repeat it");
+  auto unknown = told && !told->death.empty() ? worker_died(told->death)
+                                              : link_lost(of, sent, slot.error().message);
   if (may_start_again) return tries_again(of, clock, tally, why, std::move(unknown));
   return fails(why, std::move(unknown));
 }

@@ -1,9 +1,9 @@
 #pragma once
 // Hosted: a version inside its worker, ready to be called.
 //
-// `host` does all that stands between a manifest and the first call, in this order: load, compare what the module
-// exports with what the manifest promises, decode bound arguments, construct the class, ask its health. What the
-// worker then holds is a list of functions that take hot blocks of the public signature.
+// `host` does what stands between a manifest and the first call, in this order: load, compare what the module exports
+// with what the manifest promises, decode bound arguments, construct the class. Then the worker asks its health. What it
+// holds is a list of functions that take hot blocks of the public signature.
 
 #include "runtime/module/load.hpp"
 #include "runtime/module/manifest.hpp"
@@ -83,7 +83,7 @@ class hosted_version {
   /// The signatures of all functions, encoded together; what a worker reports as ready.
   [[nodiscard]] std::string signatures() const;
 
-  /// Runs the health hooks again. Errors: what they threw.
+  /// Runs the health hooks. Errors: what they threw.
   [[nodiscard]] result<void> health() const;
 
  private:
@@ -98,9 +98,9 @@ class hosted_version {
   std::vector<std::pair<void*, std::size_t>> mappings_;  // of bound arguments
 };
 
-/// Makes a version callable in this process. Code of the user's runs: constructors, health hooks.
+/// Makes a version callable in this process. Code of the user's runs: constructors.
 /// Errors: those of `loaded_module::load`; `missing` for a blob that was not given; `invalid` (`other_signature`) when the
-/// module is not what the manifest says; what decoding a bound argument, the constructor or a health hook said.
+/// module is not what the manifest says; what decoding a bound argument or the constructor said.
 [[nodiscard]] result<std::unique_ptr<hosted_version>> host(const manifest& what,
                                                            const blob_lookup& blobs);
 

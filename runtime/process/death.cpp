@@ -38,6 +38,25 @@ std::string crash_text(const death& end, const page_reader& page) {
   return text;
 }
 
+std::string sentence(const death& end, const death_scene& scene) {
+  auto text =
+      "the worker of " + scene.version + " (pid " + std::to_string(end.pid) + ") " + to_string(end);
+  if (scene.page != nullptr) text += crash_text(end, *scene.page);
+  return text;
+}
+
+error_info fail_with_lines(error_info why, const death_scene& scene) {
+  if (scene.log == nullptr || scene.lines == 0) return why;
+  const auto lines = scene.log->last(scene.lines);
+  why.trail.push_back(lines.empty() ? "it had logged nothing"
+                      : lines.size() == 1
+                          ? "its last log line:"
+                          : "its last " + std::to_string(lines.size()) + " log lines:");
+  for (const auto& line : lines)
+    why.trail.push_back("| " + line.text);
+  return why;
+}
+
 }  // namespace
 
 death death_from(pid_t pid, int wait_status) noexcept {
@@ -71,18 +90,15 @@ bool own_fault(const death& end) noexcept {
 }
 
 error_info explain(const death& end, const death_scene& scene) {
-  auto message =
-      "the worker of " + scene.version + " (pid " + std::to_string(end.pid) + ") " + to_string(end);
-  if (scene.page != nullptr) message += crash_text(end, *scene.page);
-  auto why = fail(kind::outcome_unknown, "worker_died",
-                  message + "; calls it had started may have had their effect");
-  if (scene.log == nullptr || scene.lines == 0) return why;
-  const auto lines = scene.log->last(scene.lines);
-  why.trail.push_back(lines.empty() ? "it had logged nothing"
-                                    : "its last " + std::to_string(lines.size()) + " log lines:");
-  for (const auto& line : lines)
-    why.trail.push_back("| " + line.text);
-  return why;
+  return fail_with_lines(
+      fail(kind::outcome_unknown, "worker_died",
+           sentence(end, scene) + "; calls it had started may have had their effect"),
+      scene);
+}
+
+error_info explain_failed_start(const death& end, const death_scene& scene) {
+  return fail_with_lines(
+      fail(kind::failed, "died_loading", sentence(end, scene) + " before it could serve"), scene);
 }
 
 }  // namespace berth::process

@@ -51,4 +51,8 @@ struct death_scene {
 /// pid, signal or exit code and the faulting address; the trail holds the last log lines.
 [[nodiscard]] error_info explain(const death& end, const death_scene& scene);
 
+/// The error for a version whose worker died before it could serve: kind `failed`, code `died_loading`; message and
+/// trail as `explain`.
+[[nodiscard]] error_info explain_failed_start(const death& end, const death_scene& scene);
+
 }  // namespace berth::process

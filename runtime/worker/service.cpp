@@ -118,7 +118,8 @@ void service::on_open(net::served_link& from) {
   if (!slot) return from.close(slot.error());
   state->ledger = *slot;
   from.user = std::move(state);
-  links_open_.fetch_add(1);
+  const auto open = links_open_.fetch_add(1) + 1;
+  if (tell_links_) tell_links_(open);
   const std::lock_guard lock(mutex_);
   links_.emplace(from.id(), from.shared_from_this());
 }
@@ -162,7 +163,8 @@ void service::on_closed(net::served_link& from, const error_info& /*why*/) {
     waiting_count_.fetch_sub(static_cast<std::uint32_t>(before - queue_.size()));
   }
   page_.close_link(state_of(from).ledger);
-  links_open_.fetch_sub(1);
+  const auto open = links_open_.fetch_sub(1) - 1;
+  if (tell_links_) tell_links_(open);
 }
 
 // ---- who runs where

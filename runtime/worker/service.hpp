@@ -20,11 +20,13 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace berth::worker {
@@ -45,6 +47,9 @@ class service final : public net::handler {
   [[nodiscard]] std::uint32_t busy() const noexcept;
   /// Waits until nothing runs or waits, at most until `end`; false when something still does.
   bool wait_idle(base::time_point end);
+
+  /// `tell` hears the number of open links whenever it changes, on the server's polling thread. Before the server starts.
+  void tell_links(std::function<void(std::uint32_t)> tell) { tell_links_ = std::move(tell); }
 
   /// Links open now.
   [[nodiscard]] std::uint32_t links() const noexcept { return links_open_.load(); }
@@ -127,6 +132,7 @@ class service final : public net::handler {
   std::vector<std::atomic<bool>> slow_;  // by method: its last call took longer than a hand-off
   std::atomic<std::uint32_t> waiting_count_{0};
   std::atomic<std::uint32_t> links_open_{0};
+  std::function<void(std::uint32_t)> tell_links_;
   std::atomic<bool> somebody_awaits_idle_{false};
 
   mutable std::mutex mutex_;  // queue, threads, links

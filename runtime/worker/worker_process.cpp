@@ -3,6 +3,7 @@
 #include "runtime/base/clock.hpp"
 #include "runtime/base/unique_fd.hpp"
 #include "runtime/module/hosted.hpp"
+#include "runtime/module/image.hpp"
 #include "runtime/module/manifest.hpp"
 #include "runtime/net/endpoint.hpp"
 #include "runtime/net/server.hpp"
@@ -14,11 +15,15 @@
 #include "runtime/process/worker_page.hpp"
 #include "runtime/worker/service.hpp"
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
@@ -63,8 +68,9 @@ class node_line {
  public:
   explicit node_line(base::unique_fd socket) : socket_(std::move(socket)) {}
 
-  result<void> say(const process::from_worker& what) const {
-    return process::send_packet(socket_.get(), process::encode(what));
+  result<void> say(const process::from_worker& what,
+                   std::chrono::milliseconds patience = std::chrono::seconds(5)) const {
+    return process::send_packet(socket_.get(), process::encode(what), {}, patience);
   }
 
   struct heard {
@@ -115,8 +121,10 @@ class passed_blobs {
 struct serving {
   std::unique_ptr<module::hosted_version> version;
   replica serves;
-  std::unique_ptr<service> calls;
   std::unique_ptr<process::log_capture> capture;
+  process::log_hook tell_callers;
+  std::atomic<bool> has_callers{false};  ///< `tell_callers` is set
+  std::unique_ptr<service> calls;
   std::unique_ptr<net::server> server;
 
   /// Lets running calls finish, then ends the links. False when some still ran.
@@ -131,28 +139,72 @@ struct serving {
 
 result<void> start_serving(serving& made,
                            process::page_writer& page,
-                           std::uint32_t credits,
-                           bool ring) {
+                           const node_line& node,
+                           std::uint32_t credits) {
   made.serves.methods = made.version->functions();
   made.serves.concurrency = made.version->concurrency();
   made.calls = std::make_unique<service>(made.serves, page);
+  made.calls->capture_with(made.capture.get());
+  made.tell_callers = made.calls->log_hook();
+  made.has_callers.store(true, std::memory_order_release);
+  // A node that does not listen hears the next change.
+  made.calls->tell_links([&node](std::uint32_t open) {
+    (void)node.say(process::worker_links{open}, std::chrono::milliseconds(0));
+  });
   net::server::options how;
   how.program = made.serves.label();
   how.credits = credits;
-  how.offers_ring = ring;
   auto server = net::server::start(*made.calls, how);
   if (!server) return std::move(server).error();
   made.server = *std::move(server);
   return {};
 }
 
+// From before the first line of the user's code: what it prints while it is loaded explains why it does not.
 result<void> capture_output(serving& made, process::log_writer& log) {
-  auto capture = process::log_capture::start(log, made.calls->log_hook());
+  auto capture = process::log_capture::start(
+      log,
+      [&made](process::log_stream stream, process::call_tag tag, std::string_view text, bool open) {
+        if (made.has_callers.load(std::memory_order_acquire))
+          made.tell_callers(stream, tag, text, open);
+      });
   if (!capture) return std::move(capture).error();
   made.capture = *std::move(capture);
-  made.calls->capture_with(made.capture.get());
   return {};
 }
+
+/// Ends this process as unfit when it is not dropped within `patience`: a hook that hangs cannot be made to return.
+class health_deadline {
+ public:
+  health_deadline(const node_line& node, std::string version, std::chrono::milliseconds patience)
+      : guard_([this, &node, version = std::move(version), patience] {
+          std::unique_lock hold(mutex_);
+          if (over_.wait_for(hold, patience, [this] { return done_; })) return;
+          (void)node.say(
+              process::worker_unfit{fail(kind::timed_out, "health_hangs",
+                                         "the health call of " + version + " did not end within "
+                                             + std::to_string(patience.count()) + " ms")});
+          ::_exit(1);
+        }) {}
+
+  ~health_deadline() {
+    {
+      const std::lock_guard hold(mutex_);
+      done_ = true;
+    }
+    over_.notify_all();
+    guard_.join();
+  }
+
+  health_deadline(const health_deadline&) = delete;
+  health_deadline& operator=(const health_deadline&) = delete;
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable over_;
+  bool done_ = false;
+  std::thread guard_;
+};
 
 double milliseconds_since(base::time_point begun) {
   return std::chrono::duration<double, std::milli>(base::steady::now() - begun).count();
@@ -178,12 +230,26 @@ class becoming {
     auto version = module::host(*what, blobs.lookup());
     if (!version) return std::move(version).error().at("while loading " + made.serves.label());
     made.version = *std::move(version);
+    for (const auto& one : module::changed_libraries(what->system))
+      std::fprintf(stderr, "berth: %s\n", one.c_str());
     ready.load_ms = milliseconds_since(begun);
+    if (auto well = ask_health(made, order->health_max, ready); !well)
+      return std::move(well).error().at("while loading " + made.serves.label());
     ready.signatures = made.version->signatures();
-    return start_serving(made, *mine_.page, order->credits, true);
+    return start_serving(made, *mine_.page, node_, order->credits);
   }
 
  private:
+  result<void> ask_health(const serving& made,
+                          std::chrono::milliseconds patience,
+                          process::worker_ready& ready) const {
+    const auto begun = base::steady::now();
+    const health_deadline deadline(node_, made.serves.label(), patience);
+    auto well = made.version->health();
+    ready.health_ms = milliseconds_since(begun);
+    return well;
+  }
+
   result<process::load> hear_order(passed_blobs& blobs) {
     for (;;) {
       auto heard = node_.hear();
@@ -257,9 +323,10 @@ int serve_node() {
   auto* made = new serving;  // never destroyed: calls that outlive their patience may still use it
   process::worker_ready ready;
   becoming order(node, *mine);
-  auto fit = order.become(*made, ready);
-  if (fit) fit = capture_output(*made, *mine->log);
+  auto fit = capture_output(*made, *mine->log);
+  if (fit) fit = order.become(*made, ready);
   if (!fit) {
+    if (made->capture) made->capture->stop();
     (void)node.say(process::worker_unfit{fit.error()});
     end_process(1);
   }

@@ -34,6 +34,7 @@ struct watched_worker {
 struct scene {
   death end;
   berth::error_info why;
+  berth::error_info unstarted;
   fate call;
   std::vector<call_count> counts;
 };
@@ -43,6 +44,8 @@ scene crash_by(const std::string& what) {
   scene seen;
   seen.end = worker.process.wait(10s).value();
   seen.why = explain(seen.end, {"digits/classify@7", worker.page.get(), worker.log.get(), 20});
+  seen.unstarted =
+      explain_failed_start(seen.end, {"digits/classify@7", worker.page.get(), nullptr});
   seen.call = worker.page->fate_of(1, 42);
   seen.counts = worker.page->counts(page_reader::life::ended);
   return seen;
@@ -62,6 +65,10 @@ TEST(death, a_crash_names_signal_address_version_pid_and_the_last_lines) {
       says(seen, "digits/classify@7 (pid " + std::to_string(seen.end.pid) + ") ended by SIGSEGV"))
       << seen.why.message;
   EXPECT_TRUE(says(seen, "at address 0x10")) << seen.why.message;
+  EXPECT_EQ(seen.unstarted.kind, berth::kind::failed) << "before it served, no call can have run";
+  EXPECT_NE(seen.unstarted.message.find("ended by SIGSEGV at address 0x10 before it could serve"),
+            std::string::npos)
+      << seen.unstarted.message;
   ASSERT_EQ(seen.why.trail.size(), 21U);
   EXPECT_EQ(seen.why.trail[0], "its last 20 log lines:");
   EXPECT_EQ(seen.why.trail[1], "| line 7");
