@@ -2,6 +2,7 @@
 
 #include "actors/time_text.hpp"
 #include "runtime/module/manifest.hpp"
+#include "runtime/module/secrets.hpp"
 #include "runtime/module/takeover.hpp"
 #include "runtime/process/child.hpp"
 #include "runtime/process/packet_socket.hpp"
@@ -60,6 +61,13 @@ result<std::deque<outgoing>> pack(const replica_order& what,
   load.blobs = std::move(named);
   out.push_back({process::encode(process::to_worker(std::move(load))), std::move(opened)});
   return out;
+}
+
+result<std::vector<module::variable>> secrets_of(const module::blob& which,
+                                                 const store::blob_store& blobs) {
+  auto held = blobs.read(which.digest, module::secrets_bytes_max);
+  if (!held) return std::move(held).error().at("while reading the version's secret variables");
+  return module::parse_secrets({reinterpret_cast<const char*>(held->data()), held->size()});
 }
 
 /// The executable of a program that is its own module.
@@ -159,6 +167,12 @@ result<worker_start> prepare_start(const replica_order& what, const worker_setti
   command.env = setting.environment;
   for (const auto& variable : manifest->environment)
     process::set_variable(command.env, variable.name, variable.value);
+  if (manifest->secrets) {
+    auto secrets = secrets_of(*manifest->secrets, *setting.blobs);
+    if (!secrets) return std::move(secrets).error();
+    for (const auto& variable : *secrets)
+      process::set_variable(command.env, variable.name, variable.value);
+  }
   if (manifest->program) process::set_variable(command.env, module::program_worker_variable, "1");
   command.cwd = worker.folder.string();
   command.descriptors = {process::worker_descriptors::control, process::worker_descriptors::page,

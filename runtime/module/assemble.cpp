@@ -4,6 +4,7 @@
 #include "runtime/module/hosted.hpp"
 #include "runtime/module/image.hpp"
 #include "runtime/module/saved_value.hpp"
+#include "runtime/module/secrets.hpp"
 
 #include <algorithm>
 #include <berth/value.hpp>
@@ -74,9 +75,10 @@ class assembler {
   explicit assembler(const version_wish& wish) : wish_(wish) {}
 
   result<assembled> run() {
-    for (auto step : {&assembler::take_module, &assembler::take_entry, &assembler::take_bound,
-                      &assembler::take_functions, &assembler::take_libraries,
-                      &assembler::take_files, &assembler::take_environment})
+    for (auto step :
+         {&assembler::take_module, &assembler::take_entry, &assembler::take_bound,
+          &assembler::take_functions, &assembler::take_libraries, &assembler::take_files,
+          &assembler::take_environment, &assembler::take_secrets})
       if (auto ok = (this->*step)(); !ok) return std::move(ok.error());
     auto text = print(m_);
     if (!text) return std::move(text.error());
@@ -189,6 +191,20 @@ class assembler {
       if (!given) return std::move(given.error());
       m_.environment.push_back({std::move(given->name), std::move(given->text)});
     }
+    return {};
+  }
+
+  result<void> take_secrets() {
+    if (wish_.secrets.empty()) return {};
+    std::vector<variable> all;
+    for (const auto& one : wish_.secrets) {
+      auto given = split(one, "a variable");
+      if (!given) return fail(kind::invalid, "bad_option", "a variable is given as NAME=value");
+      all.push_back({std::move(given->name), std::move(given->text)});
+    }
+    auto text = print_secrets(wish_.salt, std::move(all));
+    if (!text) return std::move(text.error());
+    m_.secrets = add_bytes(*std::move(text));
     return {};
   }
 

@@ -26,6 +26,8 @@ struct version_wish {
   std::vector<std::string> with;   ///< "w=@weights.bin", "k=3", "name={\"a\": 1}": bound arguments
   std::vector<std::string> files;  ///< "path" or "path=name in the worker's folder"
   std::vector<std::string> environment;  ///< "NAME=value"
+  std::vector<std::string> secrets;      ///< "NAME=value", not to be seen by anybody else
+  std::string salt;                      ///< for them, see `secret_salt`
   std::filesystem::path folder;          ///< what paths are relative to; empty: this process's
 };
 

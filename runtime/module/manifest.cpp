@@ -176,6 +176,7 @@ void print_content(printer& out, const manifest& m) {
         {"file", quoted(one.path), word_of(one.content), one.executable ? "executable" : "plain"});
   for (const auto& one : m.environment)
     out.line({"env", one.name, quoted(one.value)});
+  if (m.secrets) out.line({"secrets", word_of(*m.secrets)});
   out.line({"compiler", quoted(m.compiler)});
   out.line({"flags", quoted(m.flags)});
 }
@@ -360,6 +361,7 @@ line_rule rule_of(std::string_view word) {
       {"system", read_system},
       {"file", read_file},
       {"env", read_variable},
+      {"secrets", [](line_reader& in, manifest& m) { m.secrets = in.content(); }},
       {"compiler", [](line_reader& in, manifest& m) { m.compiler = in.text(); }},
       {"flags", [](line_reader& in, manifest& m) { m.flags = in.text(); }},
   };
@@ -408,6 +410,7 @@ std::vector<blob> manifest::blobs() const {
     all.push_back(one.value);
   for (const auto& one : files)
     all.push_back(one.content);
+  if (secrets) all.push_back(*secrets);
   std::set<store::digest> seen;
   std::erase_if(all, [&](const blob& b) { return !seen.insert(b.digest).second; });
   return all;
@@ -443,7 +446,7 @@ store::digest identity(std::string_view canonical_text) {
   return store::digest_of(canonical_text);
 }
 
-result<void> check_variable_name(std::string_view name) {
+result<void> check_secret_name(std::string_view name) {
   const std::string shown = quoted(name);
   if (name.empty() || name.size() > 255 || !name_start(name.front())
       || !std::all_of(name.begin(), name.end(), name_char))
@@ -451,6 +454,12 @@ result<void> check_variable_name(std::string_view name) {
   if (name.starts_with("LD_") || name.starts_with("BERTH_"))
     return fail(kind::invalid, "bad_variable",
                 shown + " steers the loader or berth itself and cannot be set for a version");
+  return {};
+}
+
+result<void> check_variable_name(std::string_view name) {
+  if (auto fine = check_secret_name(name); !fine) return fine;
+  const std::string shown = quoted(name);
   std::string rest(name);
   for (auto& c : rest)
     c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);

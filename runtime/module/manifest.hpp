@@ -94,12 +94,15 @@ struct manifest {
   std::vector<system_library> system;
   std::vector<carried_file> files;
   std::vector<variable> environment;
+  std::optional<blob>
+      secrets;  ///< more variables, which no manifest shows (runtime/module/secrets.hpp)
   std::string compiler;
   std::string flags;
 
   friend bool operator==(const manifest&, const manifest&) = default;
 
-  /// Everything that has to be held before the version can start: module, libraries, bound arguments, files; once each.
+  /// Everything that has to be held before the version can start: module, libraries, bound arguments, files, secrets; once
+  /// each.
   [[nodiscard]] std::vector<blob> blobs() const;
 };
 
@@ -122,6 +125,9 @@ inline constexpr std::size_t manifest_items_max = 4096;
 /// CREDENTIAL, PRIVATE or KEY is a word of it (manifests are printed and exported); or it steers the loader or berth
 /// itself (LD_*, BERTH_*).
 [[nodiscard]] result<void> check_variable_name(std::string_view name);
+
+/// The same for a variable kept as a secret: any word may be part of its name. Errors: `invalid`.
+[[nodiscard]] result<void> check_secret_name(std::string_view name);
 
 /// Whether a path may name a file in the worker's folder: relative, clean, at most 255 bytes a part. Errors: `invalid`.
 [[nodiscard]] result<void> check_file_path(std::string_view path);

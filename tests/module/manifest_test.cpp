@@ -1,5 +1,7 @@
 #include "runtime/module/manifest.hpp"
 
+#include "runtime/module/secrets.hpp"
+
 #include <gtest/gtest.h>
 #include <random>
 #include <set>
@@ -145,6 +147,30 @@ TEST(manifest, secrets_are_refused_by_word) {
     EXPECT_TRUE(check_variable_name(name).has_value()) << name;
   for (const auto* name : {"", "1A", "A-B", "A=B", "LD_PRELOAD", "BERTH_HEAD"})
     EXPECT_FALSE(check_variable_name(name).has_value()) << name;
+}
+
+TEST(manifest, secrets_lie_beside_it_and_show_nothing) {
+  const std::vector<variable> all{{"API_TOKEN", "hunter2"}, {"A", "b=c"}};
+  const auto text = print_secrets("salt", all).value();
+  EXPECT_EQ(print_secrets("salt", {all[1], all[0]}).value(), text) << "the order does not matter";
+  EXPECT_NE(print_secrets("pepper", all).value(), text);
+  EXPECT_EQ(parse_secrets(text).value(), (std::vector<variable>{all[1], all[0]}));
+  auto m = full();
+  m.secrets = blob{store::digest_of(text), text.size()};
+  const auto printed = print(m).value();
+  EXPECT_EQ(printed.find("hunter2"), std::string::npos);
+  EXPECT_EQ(printed.find("API_TOKEN"), std::string::npos);
+  EXPECT_EQ(parse(printed).value().secrets, m.secrets);
+  EXPECT_NE(identity(printed), identity(print(full()).value()));
+  const auto blobs = m.blobs();
+  EXPECT_NE(std::find(blobs.begin(), blobs.end(), *m.secrets), blobs.end());
+  for (const auto& bad : {variable{"LD_PRELOAD", "x"}, variable{"BERTH_HEAD", "x"},
+                          variable{"X", std::string(1, '\0')}, variable{"A", "twice"}})
+    EXPECT_FALSE(print_secrets("", {{"A", "b"}, bad}).has_value()) << bad.name;
+  for (std::size_t cut = 0; cut < text.size(); ++cut)
+    (void)parse_secrets(text.substr(0, cut));
+  EXPECT_FALSE(parse_secrets(text.substr(0, text.size() - 1)).has_value());
+  EXPECT_FALSE(parse_secrets("berth-secrets 0\n999999999999999999999\n").has_value());
 }
 
 TEST(manifest, files_stay_in_the_folder) {

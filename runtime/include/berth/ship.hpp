@@ -35,8 +35,10 @@ struct ship_request {
   std::map<std::string, std::string> with = {};
   std::vector<std::string> files = {};      ///< "path" or "path=name in the worker's folder"
   std::vector<std::string> variables = {};  ///< "NAME=value", of the worker's environment
-  std::vector<std::string> flags = {};      ///< for the compiler; "-O2" when empty
-  std::vector<std::string> link = {};       ///< for the linker
+  std::vector<std::string> secrets =
+      {};  ///< "NAME=value" too; no command, manifest or log shows them
+  std::vector<std::string> flags = {};  ///< for the compiler; "-O2" when empty
+  std::vector<std::string> link = {};   ///< for the linker
   std::string compiler = {};
   std::string tag = {};  ///< moved besides `latest`
   std::string why = {};
