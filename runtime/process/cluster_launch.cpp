@@ -90,11 +90,11 @@ std::string take(std::map<std::string, std::string>& facts, const std::string& k
   return node.empty() ? std::string() : node.mapped();
 }
 
-// The end of a log, from its descriptor: a temporary folder may be removed by now.
-std::string last_lines(int log) {
+// The end of a log behind `began`, from its descriptor: a temporary folder may be removed by now.
+std::string last_lines(int log, off_t began) {
   constexpr off_t looked_at = 16 * 1024;
   const off_t size = ::lseek(log, 0, SEEK_END);
-  const off_t from = std::max<off_t>(0, size - looked_at);
+  const off_t from = std::max({off_t{0}, began, size - looked_at});
   std::string text(static_cast<std::size_t>(std::max<off_t>(0, size - from)), '\0');
   const auto got = ::pread(log, text.data(), text.size(), from);
   text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
@@ -303,6 +303,7 @@ result<running_cluster> launch(const launch_options& options) {
   std::vector<int> descriptors{ready->write.get()};
   if (embedded) descriptors.insert(descriptors.end(), {self.get(), line->read.get()});
   const auto log = open_log(folders->state / "cluster.log");
+  const auto log_began = ::lseek(log.get(), 0, SEEK_END);
   auto what = supervisor_command(options, *folders, std::move(descriptors));
   what.err = log.get();
   auto born = start(what);
@@ -313,7 +314,7 @@ result<running_cluster> launch(const launch_options& options) {
   if (!outcome) {
     auto why = std::move(outcome).error();
     end_supervisor(*born, milliseconds(0));
-    if (why.kind != kind::conflict) why.message += last_lines(log.get());
+    if (why.code != "folder_in_use") why.message += last_lines(log.get(), log_began);
     return std::move(why).at("while waiting for the cluster in " + folders->runtime.string());
   }
   auto state = read_cluster_state(folders->runtime);

@@ -28,6 +28,21 @@ base::unique_fd make_memfd(const std::string& name) {
   return fd;
 }
 
+bool memory_files_are_to_be_had() {
+  return static_cast<bool>(make_memfd("berth-probe"));
+}
+
+// Where the system gives no memfd, a file without a name comes closest. It has no seals: its maker trusts the program
+// it is given to, which lets go of the descriptor before a stranger's code runs in it.
+base::unique_fd make_nameless_file(std::string& tried) {
+  for (const char* folder : {"/dev/shm", "/tmp"}) {
+    base::unique_fd fd(::open(folder, O_TMPFILE | O_RDWR | O_EXCL | O_CLOEXEC, 0600));
+    if (fd) return fd;
+    tried += std::string(tried.empty() ? "" : ", ") + folder + ": " + std::strerror(errno);
+  }
+  return {};
+}
+
 }  // namespace
 
 shared_region::shared_region(shared_region&& other) noexcept
@@ -48,15 +63,25 @@ shared_region::~shared_region() {
 
 result<shared_region> shared_region::make(const std::string& name, std::size_t bytes) {
   auto fd = make_memfd(name);
-  if (!fd) return refused("no memfd to be had");
-  if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) return refused("sizing a memfd");
-  if (::fcntl(fd.get(), F_ADD_SEALS, size_seals) != 0) return refused("sealing a memfd");
-  return map(std::move(fd), bytes);
+  const bool sealable = static_cast<bool>(fd);
+  if (!sealable && errno != ENOSYS && errno != EPERM && errno != EACCES)
+    return refused("no memfd to be had");
+  if (std::string tried; !sealable && !(fd = make_nameless_file(tried)))
+    return fail(kind::failed, "shared_memory",
+                "neither a memfd nor a file for memory (" + tried + ")");
+  if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) return refused("sizing shared memory");
+  if (sealable && ::fcntl(fd.get(), F_ADD_SEALS, size_seals) != 0)
+    return refused("sealing a memfd");
+  const int kept = fd.get();
+  auto region = map(base::unique_fd(::fcntl(kept, F_DUPFD_CLOEXEC, 0)), bytes);
+  if (region) region->fd_ = std::move(fd);
+  return region;
 }
 
 result<shared_region> shared_region::map(base::unique_fd fd, std::size_t bytes_min, access how) {
   const int seals = ::fcntl(fd.get(), F_GET_SEALS);
-  if (seals < 0 || (seals & size_seals) != size_seals)
+  const bool sealed = seals >= 0 && (seals & size_seals) == size_seals;
+  if (!sealed && memory_files_are_to_be_had())
     return fail(kind::invalid, "not_sealed",
                 "a descriptor that should be shared memory is no size-sealed memfd");
 
@@ -70,7 +95,7 @@ result<shared_region> shared_region::map(base::unique_fd fd, std::size_t bytes_m
   void* at = ::mmap(nullptr, region.size_, rights, MAP_SHARED, fd.get(), 0);
   if (at == MAP_FAILED) return refused("mapping shared memory");
   region.data_ = static_cast<std::byte*>(at);
-  region.fd_ = std::move(fd);
+  if (sealed) region.fd_ = std::move(fd);
   ::madvise(at, region.size_, MADV_DONTFORK);
   return region;
 }

@@ -3,7 +3,7 @@
 //
 // It is an anonymous file (memfd): it has no name, so nothing is left behind, and its size is sealed, so that neither
 // side can shrink it under the other. Maps are not inherited by fork: a grandchild of a worker must not write into
-// what its parent shares.
+// what its parent shares. Where the system gives no memfd it is an unlinked file without seals.
 
 #include "runtime/base/unique_fd.hpp"
 
@@ -24,11 +24,11 @@ class shared_region {
   ~shared_region();
 
   /// Makes a zeroed region of `bytes`, sealed against growing and shrinking. Pages are charged when touched.
-  /// Errors: `failed` with the system's reason (no memfd, no memory).
+  /// Errors: `failed` with the system's reason (no memory).
   static result<shared_region> make(const std::string& name, std::size_t bytes);
 
-  /// Maps what another process made. Errors: `invalid` when the descriptor is no sealed memfd or holds less than
-  /// `bytes_min`.
+  /// Maps what another process made. Errors: `invalid` when the descriptor is no sealed memfd (although this system has
+  /// some) or holds less than `bytes_min`.
   static result<shared_region> map(base::unique_fd fd,
                                    std::size_t bytes_min,
                                    access how = access::read_write);

@@ -54,6 +54,14 @@ base::unique_fd open_signals() {
   return base::unique_fd(::signalfd(-1, &ours, SFD_CLOEXEC | SFD_NONBLOCK));
 }
 
+// The head's exit code is that of its error: what the user can mend, `berth up` says in the same way.
+kind kind_of(const death& how) {
+  if (how.how == death::way::exited)
+    for (const auto one : {kind::invalid, kind::missing, kind::denied, kind::conflict})
+      if (exit_code(one) == how.number) return one;
+  return kind::failed;
+}
+
 }  // namespace
 
 supervisor::supervisor(supervisor_options options)
@@ -69,7 +77,8 @@ int supervisor::run() {
       say("nobody waits for this any more");
   }
   finish();
-  return outcome ? EXIT_SUCCESS : exit_code(outcome.error().kind);
+  if (!outcome) return exit_code(outcome.error().kind);
+  return interrupted_ ? exit_code(kind::cancelled) : EXIT_SUCCESS;
 }
 
 result<void> supervisor::begin() {
@@ -149,6 +158,7 @@ void supervisor::on_signals() {
   signalfd_siginfo one{};
   while (::read(signals_.get(), &one, sizeof one) == sizeof one) {
     if (one.ssi_signo == SIGCHLD) continue;
+    interrupted_ = interrupted_ || one.ssi_signo == SIGINT;
     // The first one asks politely, also when the head asked before; whoever sends a second is in a hurry.
     stop(++signals_heard_ == 1 ? options_.drain : milliseconds(0), "asked by a signal");
   }
@@ -286,7 +296,7 @@ void supervisor::head_ended(const death& how) {
   }
   say("the head process " + to_string(how));
   if (!was_ready_)
-    return give_up(fail(kind::failed, "head_died",
+    return give_up(fail(kind_of(how), "head_died",
                         "the head process " + to_string(how) + " before it was ready"));
   if (!budget_.take(clock::now()))
     return give_up(fail(kind::failed, "head_died",

@@ -12,8 +12,10 @@
 #include "runtime/process/supervisor_client.hpp"
 #include "runtime/store/blob_store.hpp"
 
+#include <cerrno>
 #include <charconv>
 #include <condition_variable>
+#include <cstring>
 #include <fmt/format.h>
 #include <mutex>
 #include <sys/mman.h>
@@ -50,7 +52,7 @@ class end_signal {
 /// Why calls on this host cannot use the ring lane; empty when they can.
 std::string ring_problem() {
   base::unique_fd probe(::memfd_create("berth-probe", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  return probe ? "" : "this system gives no memfd, calls go over the Unix socket";
+  return probe ? "" : std::string("this system gives no memfd: ") + std::strerror(errno);
 }
 
 /// What every worker starts with: this process's environment without what is berth's own.
@@ -122,7 +124,7 @@ class serving {
     facts.state_folder = how_.state.string();
     facts.embedded = how_.embedded;
     auto problem = ring_problem();
-    facts.lane = problem.empty() ? "ring" : problem;
+    facts.lane = problem.empty() ? "ring" : "unix (" + problem + ")";
     if (auto ok = open_port(); !ok) return ok;
     for (const auto& where : listener_->addresses())
       if (std::holds_alternative<net::tcp_address>(where)) facts.address = net::to_string(where);
