@@ -274,7 +274,9 @@ registry_api::behavior_type registry_behavior(
       [self](past_atom, const past_request& what) { return past(self, what); },
       [self](watch_atom, const watch_request& what) {
         self->state.sinks[what.key] = self->current_sender();
-        self->state.watchers.add(what.key, what.prefix, what.from_revision);
+        const auto from =
+            what.from_revision == 0 ? self->state.names->revision() + 1 : what.from_revision;
+        self->state.watchers.add(what.key, what.prefix, from);
         push_watchers(self);
       },
       [self](forget_atom, std::uint64_t key) {

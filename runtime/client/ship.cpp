@@ -4,6 +4,7 @@
 #include "runtime/client/upload.hpp"
 #include "runtime/client/verbs.hpp"
 #include "runtime/module/command.hpp"
+#include "runtime/module/secrets.hpp"
 
 #include <algorithm>
 #include <chrono>
@@ -97,7 +98,8 @@ result<std::vector<std::pair<std::string, std::string>>> wanted_of(const ship_re
 result<module::assembled> assemble_one(const ship_request& what,
                                        const module::built& made,
                                        const module::description& exports,
-                                       const std::string& symbol) {
+                                       const std::string& symbol,
+                                       const ship_places& places) {
   module::version_wish wish;
   wish.module = made.file;
   wish.exports = exports;
@@ -107,6 +109,12 @@ result<module::assembled> assemble_one(const ship_request& what,
     wish.with.push_back(name + "=" + text);
   wish.files = what.files;
   wish.environment = what.variables;
+  wish.secrets = what.secrets;
+  if (!what.secrets.empty()) {
+    auto salt = module::secret_salt(places.state);
+    if (!salt) return std::move(salt).error();
+    wish.salt = *std::move(salt);
+  }
   return module::assemble(wish);
 }
 
@@ -117,7 +125,8 @@ result<shipped> publish(head_link& head,
                         shipped facts) {
   auto start = steady::now();
   tell(what.progress, "uploading what the cluster lacks");
-  if (auto sent = upload_missing(head, version.blobs); !sent) return std::move(sent).error();
+  if (auto sent = upload_missing(head, version.blobs, what.progress); !sent)
+    return std::move(sent).error();
   facts.upload_ms = ms_since(start);
   start = steady::now();
   tell(what.progress, fmt::format("starting {}", name));
@@ -154,19 +163,24 @@ result<std::vector<shipped>> ship(head_link& head,
   facts.built_from_cache = made->from_cache;
   facts.warnings = made->warnings;
   tell(what.progress, "reading what the module exports");
-  auto exports = module::describe(made->file, places.worker_program);
+  const auto title = what.target.empty() ? what.sources.front() : what.target;
+  auto exports =
+      module::describe(made->file, places.worker_program, {.title = title, .stop = stop});
   if (!exports)
-    return std::move(exports).error().at(
-        fmt::format("while asking {} what it exports", made->file.string()));
+    return std::move(exports).error().at(fmt::format("while asking {} what it exports", title));
   auto wanted = wanted_of(what, *exports);
   if (!wanted) return std::move(wanted).error();
   std::vector<shipped> all;
+  // The head sees the connection end and moves no tag.
+  const std::stop_callback hang_up(stop, [&head] { head.close(); });
   for (const auto& [symbol, name] : *wanted) {
-    if (stop.stop_requested())
-      return fail(kind::cancelled, "interrupted", "stopped before everything was published");
-    auto version = assemble_one(what, *made, *exports, symbol);
+    auto version = assemble_one(what, *made, *exports, symbol, places);
     if (!version) return std::move(version).error().at("while preparing " + name);
     auto one = publish(head, what, name, *version, facts);
+    if (stop.stop_requested())
+      return fail(kind::cancelled, "interrupted",
+                  fmt::format("stopped; {} of {} names were published", all.size() + (one ? 1 : 0),
+                              wanted->size()));
     if (!one) return std::move(one).error();
     all.push_back(*std::move(one));
   }
@@ -176,6 +190,7 @@ result<std::vector<shipped>> ship(head_link& head,
 ship_places find_ship_places(const base::environment& env, const base::folders& where) {
   ship_places places;
   places.cache = where.cache;
+  places.state = where.state;
   const auto bin = base::program_folder(env);
   const auto root = bin.parent_path();
   places.worker_program = bin / "berth-worker";

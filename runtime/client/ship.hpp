@@ -18,6 +18,7 @@ namespace berth::client {
 /// Where things lie on this machine. A value.
 struct ship_places {
   std::filesystem::path cache;           ///< the user's cache folder
+  std::filesystem::path state;           ///< the user's state folder
   std::filesystem::path worker_program;  ///< berth-worker, asked what a module exports
   std::vector<std::filesystem::path> includes;
   std::filesystem::path library;  ///< libberth.so

@@ -59,7 +59,9 @@ class blob_reader {
   base::unique_fd fd_;
 };
 
-result<void> upload_one(head_link& to, const module::blob_origin& blob) {
+result<void> upload_one(head_link& to,
+                        const module::blob_origin& blob,
+                        const module::progress_listener& progress) {
   const blob_reader reader(blob);
   std::uint64_t offset = 0;
   do {
@@ -70,13 +72,19 @@ result<void> upload_one(head_link& to, const module::blob_origin& blob) {
     if (auto held = to.ask<verbs::done>(what); !held)
       return std::move(held).error().at("while sending " + blob.file.string());
     offset += bytes;
+    if (progress)
+      progress("uploading " + (blob.file.empty() ? "a value" : blob.file.filename().string()) + ": "
+               + std::to_string(offset >> 20) + " of " + std::to_string(blob.content.size >> 20)
+               + " MiB");
   } while (offset < blob.content.size);
   return {};
 }
 
 }  // namespace
 
-result<void> upload_missing(head_link& to, const std::vector<module::blob_origin>& blobs) {
+result<void> upload_missing(head_link& to,
+                            const std::vector<module::blob_origin>& blobs,
+                            const module::progress_listener& progress) {
   verbs::blobs_missing asked;
   for (const auto& one : blobs)
     asked.digests.push_back(one.content.digest.hex());
@@ -86,7 +94,7 @@ result<void> upload_missing(head_link& to, const std::vector<module::blob_origin
     const auto digest = one.content.digest.hex();
     if (std::find(lacks->digests.begin(), lacks->digests.end(), digest) == lacks->digests.end())
       continue;
-    if (auto sent = upload_one(to, one); !sent) return sent;
+    if (auto sent = upload_one(to, one, progress); !sent) return sent;
   }
   return {};
 }

@@ -196,7 +196,7 @@ struct pointed {
 /// Pushes every change from `from_revision` on whose name starts with `prefix`, gapless and in order.
 struct watch {
   std::string prefix;
-  std::uint64_t from_revision = 0;
+  std::uint64_t from_revision = 0;  ///< 0: from now; 1: from the beginning
 };
 
 struct ls {

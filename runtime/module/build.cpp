@@ -38,6 +38,12 @@ std::string joined(const std::vector<std::string>& words) {
   return text;
 }
 
+bool is_source(const fs::path& file) {
+  const auto extension = file.extension();
+  return extension == ".cpp" || extension == ".cc" || extension == ".cxx" || extension == ".c++"
+         || extension == ".C";
+}
+
 result<std::string> read_file(const fs::path& file) {
   std::ifstream in(file, std::ios::binary);
   if (!in) return fail(kind::missing, "no_source", "there is no source file " + file.string());
@@ -107,6 +113,10 @@ class source_build {
     if (!tools) return std::move(tools.error());
     tools_ = *tools;
     for (const auto& one : what_.sources) {
+      if (!is_source(one))
+        return fail(
+            kind::invalid, "no_source",
+            one.string() + " is no C++ source (.cpp, .cc, .cxx, .c++) and no shared object (.so)");
       const auto path = one.is_absolute() ? one : folder_ / one;
       auto text = read_file(path);
       if (!text) return std::move(text.error());

@@ -157,20 +157,21 @@ result<const described_export*> description::find(const std::string& symbol) con
 
 result<description> describe(const fs::path& module,
                              const fs::path& worker,
-                             std::chrono::seconds patience) {
+                             const describe_options& how) {
+  const auto title = how.title.empty() ? module.filename().string() : how.title;
   auto summary = read_elf_file(module);
   if (!summary) return std::move(summary.error());
   if (summary->program)
     return fail(kind::invalid, "is_program",
-                module.string() + " is a program; build it as a shared library (-shared)");
-  if (auto ok = check_stamps(*summary, module.filename().string()); !ok)
-    return std::move(ok.error());
-  auto ran = run({{worker.string(), "--describe", module.string()}, {}, {}}, {}, patience);
-  if (!ran) return std::move(ran.error()).at("while reading the exports of " + module.string());
+                title + " is a program; build it as a shared library (-shared)");
+  if (auto ok = check_stamps(*summary, title); !ok) return std::move(ok.error());
+  auto ran =
+      run({{worker.string(), "--describe", module.string()}, {}, {}}, how.stop, how.patience);
+  if (!ran) return std::move(ran.error()).at("while reading the exports of " + title);
   auto told = answer_in(ran->output);
   if (!told)
     return fail(kind::failed, "module_crashed",
-                module.filename().string() + " ended the process that loaded it (exit code "
+                title + " ended the process that loaded it (exit code "
                     + std::to_string(ran->exit_code) + "):" + last_lines(ran->output, 10));
   return described(std::move(*told), *summary);
 }

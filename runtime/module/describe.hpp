@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -43,13 +44,18 @@ struct description {
   [[nodiscard]] result<const described_export*> find(const std::string& symbol) const;
 };
 
+struct describe_options {
+  std::string title;  ///< what errors call the module; empty: its file's name
+  std::stop_token stop;
+  std::chrono::seconds patience{30};
+};
+
 /// Checks the file's machine, stamp and completeness here, then lets `worker` (the program that answers to --describe)
 /// load it, with these libraries' folders in reach. Errors: those of `read_elf` and `check_stamps` at once; what the child
-/// said; `failed` (`module_crashed`) with its last words when it died; `timed_out` after `patience`.
-[[nodiscard]] result<description> describe(
-    const std::filesystem::path& module,
-    const std::filesystem::path& worker,
-    std::chrono::seconds patience = std::chrono::seconds(30));
+/// said; `failed` (`module_crashed`) with its last words when it died; `timed_out`; `cancelled`.
+[[nodiscard]] result<description> describe(const std::filesystem::path& module,
+                                           const std::filesystem::path& worker,
+                                           const describe_options& how = {});
 
 /// The child's half: loads the module at `file` and prints its description, or an error. Returns the exit code.
 int describe_main(const std::filesystem::path& file);

@@ -116,6 +116,20 @@ result<image_place> place_of(const void* address) {
                      image->path};
 }
 
+std::vector<std::string> changed_libraries(std::span<const system_library> expected) {
+  std::vector<std::string> changed;
+  for (const auto& image : loaded_images()) {
+    const auto name = image.path.substr(image.path.rfind('/') + 1);
+    for (const auto& one : expected)
+      if (one.name == name && !one.build_id.empty() && !image.build_id.empty()
+          && one.build_id != image.build_id)
+        changed.push_back(image.path + " is not the one this version was shipped with (build id "
+                          + image.build_id.substr(0, 12) + ", then " + one.build_id.substr(0, 12)
+                          + "): ship it again to make what runs now a version of its own");
+  }
+  return changed;
+}
+
 result<const berth_export*> sent_export(const std::string& build_id, std::uint64_t offset) {
   const auto all = loaded_images();
   if (auto ok = check_unique(all, build_id); !ok) return std::move(ok.error());

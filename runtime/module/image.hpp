@@ -5,10 +5,14 @@
 // its place, the offset of its typed thunk from the base of the image that holds it, behind that image's build id. The
 // same file gives the same places in every process and run.
 
+#include "runtime/module/manifest.hpp"
+
 #include <berth/abi.hpp>
 #include <berth/error.hpp>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 namespace berth::module {
 
@@ -29,5 +33,9 @@ struct image_place {
 /// none of its sent functions lies there (the program was built anew since); `invalid` with `twin_build_id`.
 [[nodiscard]] result<const berth_export*> sent_export(const std::string& build_id,
                                                       std::uint64_t offset);
+
+/// The system's libraries that are loaded here with another build id than `expected` says; one sentence each, for people.
+/// A system update changes them under a version that was published before.
+[[nodiscard]] std::vector<std::string> changed_libraries(std::span<const system_library> expected);
 
 }  // namespace berth::module

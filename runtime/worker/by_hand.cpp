@@ -1,6 +1,7 @@
 #include "runtime/base/clock.hpp"
 #include "runtime/base/unique_fd.hpp"
 #include "runtime/module/describe.hpp"
+#include "runtime/module/hosted.hpp"
 #include "runtime/module/load.hpp"
 #include "runtime/net/endpoint.hpp"
 #include "runtime/net/server.hpp"
@@ -10,6 +11,10 @@
 
 #include <cstdio>
 #include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
 #include <memory>
 #include <unistd.h>
 #include <utility>
@@ -52,14 +57,70 @@ result<std::unique_ptr<module::loaded_module>> load(const std::string& path) {
   return module::loaded_module::load({path, *digest, copy->get()});
 }
 
-result<void> serve(const by_hand& what) {
+/// What is served, and who owns it.
+struct hosted_by_hand {
+  std::unique_ptr<module::loaded_module> module;    // of a bare module
+  std::unique_ptr<module::hosted_version> version;  // of a manifest
+  std::vector<method> methods;
+  std::uint32_t concurrency = 1;
+};
+
+result<hosted_by_hand> host_module(const by_hand& what) {
+  hosted_by_hand made;
   auto module = load(what.module);
   if (!module) return std::move(module).error();
-  auto entry = choose(**module, what.symbol);
+  made.module = *std::move(module);
+  auto entry = choose(*made.module, what.symbol);
   if (!entry) return std::move(entry).error();
   auto methods = methods_of(**entry);
   if (!methods) return std::move(methods).error();
-  replica serves{what.name, what.version, *methods, (*entry)->concurrency};
+  made.methods = *std::move(methods);
+  made.concurrency = (*entry)->concurrency;
+  return made;
+}
+
+/// A folder with a file for each blob, opened as they are asked for.
+class blob_folder {
+ public:
+  explicit blob_folder(std::string path) : path_(std::move(path)) {}
+
+  [[nodiscard]] module::blob_lookup lookup() {
+    return [this](const store::digest& digest) {
+      auto& fd = open_[digest.hex()];
+      if (!fd) fd.reset(::open((path_ + "/" + digest.hex()).c_str(), O_RDONLY | O_CLOEXEC));
+      return fd.get();
+    };
+  }
+
+ private:
+  std::string path_;
+  std::map<std::string, base::unique_fd> open_;
+};
+
+result<hosted_by_hand> host_version(const by_hand& what) {
+  std::ifstream in(what.manifest, std::ios::binary);
+  if (!in) return fail(kind::missing, "no_manifest", "cannot open " + what.manifest);
+  const std::string text{std::istreambuf_iterator<char>(in), {}};
+  auto manifest = module::parse(text);
+  if (!manifest) return std::move(manifest).error();
+  blob_folder blobs(what.blobs);
+  if (auto placed = module::place_files(*manifest, blobs.lookup(), std::filesystem::current_path());
+      !placed)
+    return std::move(placed).error();
+  hosted_by_hand made;
+  auto version = module::host(*manifest, blobs.lookup());
+  if (!version) return std::move(version).error();
+  made.version = *std::move(version);
+  if (auto well = made.version->health(); !well) return std::move(well).error();
+  made.methods = made.version->functions();
+  made.concurrency = made.version->concurrency();
+  return made;
+}
+
+result<void> serve(const by_hand& what) {
+  auto hosted = what.manifest.empty() ? host_module(what) : host_version(what);
+  if (!hosted) return std::move(hosted).error();
+  replica serves{what.name, what.version, hosted->methods, hosted->concurrency};
   process::page_size size;
   size.threads = serves.concurrency;
   auto page = process::page_reader::make(size);
@@ -79,10 +140,11 @@ result<void> serve(const by_hand& what) {
     return result<void>();
   });
   if (!listens) return std::move(listens).error();
-  std::puts("ready");
-  std::fflush(stdout);
+  constexpr std::string_view ready = "ready\n";
+  if (::write(what.ready, ready.data(), ready.size()) < 0)
+    return fail(kind::disconnected, "nobody_waits", "whoever started this worker has gone");
   char ignored[64];
-  while (::read(STDIN_FILENO, ignored, sizeof ignored) > 0) {
+  while (::read(what.lifeline, ignored, sizeof ignored) > 0) {
   }
   listens->reset();
   calls.wait_idle(base::after(std::chrono::seconds(1)));

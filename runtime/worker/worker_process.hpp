@@ -19,13 +19,18 @@ namespace berth::worker {
 struct by_hand {
   std::string module;  ///< shared object
   std::string symbol;  ///< export; empty: the only one
+  std::string
+      manifest;  ///< instead of the module: a version's manifest, its files go into the current folder
+  std::string blobs;   ///< what it names, each in this folder under its digest
   std::string listen;  ///< path of the Unix socket
   std::string name = "by/hand";
   std::uint32_t version = 1;
   bool ring = true;  ///< offer the ring lane
+  int lifeline = 0;  ///< descriptor: it serves until this ends
+  int ready = 1;     ///< descriptor that gets the line "ready" when it can be called
 };
 
-/// Loads the module, listens and serves until standard input ends; prints "ready" when it can be called.
+/// Loads the module or version, listens and serves until its lifeline ends.
 [[nodiscard]] BERTH_API int serve_by_hand(const by_hand& what);
 
 }  // namespace berth::worker

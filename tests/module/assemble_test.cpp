@@ -1,6 +1,7 @@
 #include "runtime/module/assemble.hpp"
 
 #include "runtime/module/hosted.hpp"
+#include "runtime/module/image.hpp"
 #include "runtime/module/saved_value.hpp"
 #include "tests/module/fixture_modules.hpp"
 
@@ -96,6 +97,19 @@ TEST_F(wishes, system_libraries_are_named_and_not_carried) {
   EXPECT_TRUE(std::any_of(m.system.begin(), m.system.end(), [](const auto& one) {
     return one.name == "libc.so.6" && !one.build_id.empty();
   }));
+}
+
+TEST_F(wishes, a_system_library_that_changed_since_is_told_where_it_runs) {
+  wish.symbol = "score";
+  auto system = assemble(wish).value().manifest.system;
+  EXPECT_TRUE(changed_libraries(system).empty());
+  const auto libc = std::find_if(system.begin(), system.end(),
+                                 [](const auto& one) { return one.name == "libc.so.6"; });
+  ASSERT_NE(libc, system.end());
+  libc->build_id = std::string(40, 'a');
+  const auto changed = changed_libraries(system);
+  ASSERT_EQ(changed.size(), 1U);
+  EXPECT_NE(changed.front().find("libc.so.6"), std::string::npos);
 }
 
 TEST_F(wishes, what_contradicts_the_module_is_refused_by_name) {

@@ -2,35 +2,14 @@
 # The command line from end to end against a cluster of its own: every verb, its output, its exit code.
 #   cli_test.sh BUILD_DIR SOURCE_DIR
 set -uo pipefail
-berth=$(cd "$1" && pwd)/bin/berth
-source=$2
-work=$(mktemp -d)
-unset BERTH_HEAD BERTH_OUTPUT
-export BERTH_RUNTIME_DIR="$work/run" BERTH_STATE_DIR="$work/state" BERTH_CACHE_DIR="$work/cache" BERTH_CONFIG_DIR="$work/config"
-cd "$work" || exit 1
-failures=0
-passed=0
-cleanup() { "$berth" down >/dev/null 2>&1; rm -rf "$work"; }
-trap cleanup EXIT
-
-# check WHAT CODE PATTERN COMMAND…: exit code and one extended regular expression over stdout and stderr together.
-check() {
-  local what=$1 code=$2 pattern=$3
-  shift 3
-  local said got
-  said=$("$@" 2>&1)
-  got=$?
-  if [ "$got" != "$code" ] || ! grep -qE -- "$pattern" <<<"$said"; then
-    printf 'FAILED: %s\n  command: %s\n  exit code %s, expected %s; expected /%s/ in:\n%s\n' "$what" "$*" "$got" "$code" "$pattern" "$said"
-    failures=$((failures + 1))
-  else
-    passed=$((passed + 1))
-  fi
-}
+build=$(cd "$1" && pwd)
+sample=$build/samples/hello_service.so
+. "$(dirname "$0")/checks.sh" "$1"
 
 cat >f.cpp <<'EOF'
 #include <berth/berth.hpp>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <vector>
 int add(int a, int b) { return a + b; }
@@ -38,6 +17,12 @@ int boom(int how) { if (how > 0) std::abort(); return how; }
 int no(int) { throw std::runtime_error("the answer is no"); }
 berth::stream<int> count(int n) { for (int i = 1; i <= n; ++i) co_yield i; }
 std::vector<int> twice(std::vector<int> xs) { for (auto& x : xs) x *= 2; return xs; }
+int at(std::vector<int> w, std::size_t i) { return w.at(i); }
+std::string env(std::string name) { const char* v = std::getenv(name.c_str()); return v ? v : "unset"; }
+std::string file(std::string path) { std::ifstream in(path); std::string line; std::getline(in, line); return line; }
+BERTH_EXPORT(&at).params("w", "i");
+BERTH_EXPORT(&env);
+BERTH_EXPORT(&file);
 BERTH_EXPORT(&add).params("a", "b").idempotent();
 BERTH_EXPORT(&boom);
 BERTH_EXPORT(&no);
@@ -73,6 +58,26 @@ printf '[1,2]\n[3,4]\n{"a":5,"b":6}\n' >items.jsonl
 check "map" 0 '"item": 2, "result": 11' "$berth" map t/add items.jsonl
 check "map tells a bad line" 2 'bad.jsonl:1' bash -c "echo '[1,' >bad.jsonl; '$berth' map t/add bad.jsonl"
 check "out writes what @file reads" 0 '^\[4, 8\]$' bash -c "'$berth' call t/twice '[1,2]' --out v.bin && '$berth' call t/twice @v.bin"
+check "a bound argument leaves the signature" 0 'bound/at@1' "$berth" ship f.cpp::at --as bound/at --with w=@v.bin
+check "and is there" 0 '^4$' "$berth" call bound/at 1
+check "JSON can be bound too" 0 '^9$' bash -c "'$berth' ship f.cpp::at --as bound/at --with 'w=[7,8,9]' && '$berth' call bound/at i=2"
+echo 'a line' >words.txt
+check "a file for the worker's folder" 0 '^"a line"$' bash -c "'$berth' ship f.cpp::file --as lab/file --file words.txt=data/words.txt && '$berth' call lab/file data/words.txt"
+check "a variable" 0 '^"grün"$' bash -c "'$berth' ship f.cpp::env --as lab/env --env COLOUR=grün && '$berth' call lab/env COLOUR"
+printf '#include <berth/module.hpp>\nint half(int);\nint quarter(int x) { return half(half(x)); }\nBERTH_EXPORT(&quarter);\n' >quarter.cpp
+echo 'int half(int x) { return x / 2; }' >half.cpp
+check "several sources" 0 '^3$' bash -c "'$berth' ship quarter.cpp half.cpp --as lab/quarter && '$berth' call lab/quarter 12"
+check "a shared object" 0 'Ada' bash -c "'$berth' ship '$sample' --as lab/so && '$berth' call lab/so '\"Ada\"'"
+mkdir own && cat >own/CMakeLists.txt <<EOC
+cmake_minimum_required(VERSION 3.16)
+project(own CXX)
+add_library(score MODULE ../quarter.cpp ../half.cpp)
+target_include_directories(score PRIVATE $(paste -sd' ' "$build/berth-include-path"))
+set_target_properties(score PROPERTIES CXX_STANDARD 20 CXX_VISIBILITY_PRESET hidden)
+EOC
+cmake -S own -B own/build >/dev/null
+check "a target of one's own build" 0 '^2$' bash -c "'$berth' ship --target score --build-dir own/build --as lab/target && '$berth' call lab/target 8"
+check "an unknown target names those there are" 3 'score' "$berth" ship --target scores --build-dir own/build --as lab/target
 sed -i 's/return a + b;/return a + b + 100;/' f.cpp
 check "a new version" 0 'lab/add@2' "$berth" ship f.cpp::add --as lab/add
 check "latest moved" 0 '^105$' "$berth" call lab/add 2 3
@@ -101,6 +106,21 @@ check "and the old version serves on" 0 '^5$' "$berth" call lab/add@prod 2 3
 check "secrets are refused in the environment" 2 'TOKEN' "$berth" ship f.cpp::add --as lab/env --env API_TOKEN=x
 check "config shows origins" 0 'built in' "$berth" config --show-origin
 check "completion" 0 'complete -o default -F _berth berth' "$berth" completion bash
+completed() {  # LINE: what bash offers at its end
+  PATH="$build/bin:$PATH" bash -c 'source <(berth completion bash); COMP_LINE=$1 COMP_POINT=${#1} COMP_WORDBREAKS=$2
+    _berth 2>/dev/null; printf "%s\n" "${COMPREPLY[@]}"' - "$1" $' \t\n"\'@><=;|&(:'
+}
+check "bash completes commands" 0 '^restart$' completed "berth rest"
+check "and options" 0 '^--target$' completed "berth ship --ta"
+check "and names" 0 '^lab/add$' completed "berth call lab/a"
+check "and tags, of which bash sees only what follows the @" 0 '^prod$' completed "berth call lab/add@p"
+check "and outputs" 0 '^json$' completed "berth ls -o j"
+for shell in zsh fish; do check "there is one for $shell" 0 'berth __complete' "$berth" completion $shell; done
+check "a shell there is none for" 2 'bash, zsh, fish' "$berth" completion tcsh
+for verb in status ls "ls lab/" ps stats "history lab/add" "describe lab/add" "logs t/ -n 3" config; do
+  # shellcheck disable=SC2086
+  check "berth $verb as JSON" 0 '^\{.*\}$' "$berth" $verb -o json
+done
 check "completion of names" 0 '^lab/add$' "$berth" __complete berth call lab/
 check "completion of commands" 0 '^ship$' "$berth" __complete berth sh
 check "call here needs no cluster" 0 '^105$' "$berth" call f.cpp::add 2 3 --here
@@ -109,10 +129,5 @@ check "after down nothing answers" 3 'berth up' "$berth" call t/add 1 2
 check "up again brings the names back" 0 'berth is up' "$berth" up
 check "and their versions" 0 '^5$' "$berth" call lab/add@prod 2 3
 check "down again" 0 'berth is down' "$berth" down
-for i in $(seq 40); do
-  left=$(grep -lzs "BERTH_RUNTIME_DIR=$work/run" /proc/[0-9]*/environ 2>/dev/null | grep -vc "/proc/$$/" || true)
-  [ "$left" -le 1 ] && break
-  read -rt 0.1 <> <(:) || true
-done
-printf '%d checks passed, %d failed\n' "$passed" "$failures"
-[ "$failures" = 0 ]
+check "nothing is left running" 0 '' await 4 eval '[ -z "$(cluster_processes)" ]'
+finish

@@ -50,10 +50,21 @@ result<value> file_value(const std::string& path) {
   return value(bytes(first, first + text.size()));
 }
 
+// A word that begins like JSON and is none is a slip: as text it would only fail later, and less clearly.
+result<value> json_or_text(const std::string& word) {
+  if (!word.starts_with('{') && !word.starts_with('[') && !word.starts_with('"'))
+    return parse_word(word);
+  auto read = parse_json(word);
+  if (!read)
+    return std::move(read).error().at(
+        "while reading an argument as JSON; a text that begins like this stands in '\"…\"'");
+  return read;
+}
+
 result<value> word_value(const std::string& word) {
-  if (!word.empty() && word.front() == array_mark) return parse_word(word.substr(1));
+  if (!word.empty() && word.front() == array_mark) return json_or_text(word.substr(1));
   if (word.size() > 1 && word.front() == '@') return file_value(word.substr(1));
-  return parse_word(word);
+  return json_or_text(word);
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ struct call_flags {
   bool quiet = false;
   bool here = false;
   bool gdb = false;
+  here_request version;  ///< of --here
 };
 
 result<detail::call_settings> settings_of(const context& with,
@@ -110,8 +111,10 @@ void print_value(const context& with, const value& result) {
 
 // In a worker of this command's own; nothing of a cluster is asked.
 result<int> run_here(context& with, const call_flags& given, const value& arguments) {
-  auto worker = here_worker::start(
-      with, given.ref, given.gdb ? here_worker::debugger::gdb : here_worker::debugger::none);
+  auto what = given.version;
+  what.what = given.ref;
+  if (given.gdb) what.under = here_request::debugger::gdb;
+  auto worker = here_worker::start(with, what);
   if (!worker) return std::move(worker).error();
   auto function = (*worker)->function();
   if (!function) return std::move(function).error();
@@ -150,19 +153,30 @@ void add_shared_flags(CLI::App& app, call_flags& given) {
 
 void add_call(command_list& commands, context& with) {
   auto given = std::make_shared<call_flags>();
-  auto& app = commands.add("call", "Call a function and print its result as JSON",
-                           {"berth call demo/hello '\"Ada\"'",
-                            "berth call digits/classify@prod picture=@seven.json --within 1s",
-                            "berth call digits/train @rows.bin --out weights.bin",
-                            "berth call score.so::score 3 --here --gdb"},
-                           [&with, given] { return run_call(with, *given); });
+  auto& app =
+      commands.add("call", "Call a function and print its result as JSON",
+                   {"berth call demo/hello '\"Ada\"'",
+                    "berth call digits/classify@prod picture=@seven.json --within 1s",
+                    "berth call digits/train @rows.bin --out weights.bin",
+                    "berth call digits.cpp::classify @seven.json --here --with w=@weights.bin",
+                    "berth call digits/classify@prod @seven.json --here --gdb"},
+                   [&with, given] { return run_call(with, *given); });
   add_shared_flags(app, *given);
   app.add_option("ARGS", given->words,
                  "Arguments: JSON or text, name=value, @file, @- for standard input");
   app.add_option("--out", given->out, "Write the result to a file that --with and @file read back");
-  app.add_flag("--here", given->here,
-               "Run REF (a source or .so, FILE::SYMBOL) in a child of this command");
-  app.add_flag("--gdb", given->gdb, "With --here: under gdb");
+  auto* here = app.add_flag("--here", given->here,
+                            "Run REF (a name, or a source or .so as FILE::SYMBOL) in a child of "
+                            "this command");
+  app.add_flag("--gdb", given->gdb, "With --here: under gdb")->needs(here);
+  app.add_option("--with", given->version.with, "With --here and a file: bind a parameter")
+      ->type_name("NAME=VALUE")
+      ->needs(here);
+  app.add_option("--file", given->version.files, "With --here and a file: for the worker's folder")
+      ->needs(here);
+  app.add_option("--env", given->version.environment, "With --here and a file: a variable")
+      ->type_name("NAME=VALUE")
+      ->needs(here);
 }
 
 result<int> run_stream(context& with, const call_flags& given) {

@@ -121,9 +121,17 @@ result<void> write_man_pages(const CLI::App& root,
 result<std::string> completion_script(const std::string& shell) {
   if (shell == "bash")
     return std::string(
+        "# Words are taken from the line: bash cuts them at @, : and =, of which refs are full.\n"
         "_berth() {\n"
-        "  local IFS=$'\\n'\n"
-        "  COMPREPLY=($(berth __complete \"${COMP_WORDS[@]:0:COMP_CWORD+1}\" 2>/dev/null))\n"
+        "  local line=${COMP_LINE:0:COMP_POINT} words current rest mark IFS=$' \\t\\n'\n"
+        "  read -ra words <<<\"$line\"\n"
+        "  [[ $line == *[[:space:]] ]] && words+=(\"\")\n"
+        "  current=${words[${#words[@]}-1]} rest=$current\n"
+        "  for mark in @ : =; do\n"
+        "    [[ $COMP_WORDBREAKS == *\"$mark\"* ]] && rest=${rest##*\"$mark\"}\n"
+        "  done\n"
+        "  IFS=$'\\n' COMPREPLY=($(berth __complete \"${words[@]}\" 2>/dev/null))\n"
+        "  COMPREPLY=(\"${COMPREPLY[@]#\"${current%\"$rest\"}\"}\")\n"
         "  [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == */ ]] && compopt -o nospace\n"
         "}\n"
         "complete -o default -F _berth berth\n");
@@ -159,6 +167,11 @@ std::vector<std::string> complete(
   if (words.size() <= 2) {
     for (const auto& one : commands.all())
       if (!one.app->get_group().empty()) offer(one.app->get_name());
+    return found;
+  }
+  if (const auto& before = words[words.size() - 2]; before == "-o" || before == "--output") {
+    for (const char* output : {"table", "json"})
+      offer(output);
     return found;
   }
   for (const auto& one : commands.all()) {

@@ -7,19 +7,30 @@
 #include <berth/error.hpp>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace berth::tools {
 
-/// A worker of this command's own. A resource: ends, with its socket, when dropped.
-class here_worker {
- public:
+/// What to run here. A value.
+struct here_request {
   enum class debugger : bool { none, gdb };
 
-  /// Builds `what` ("f.cpp::g", "f.cpp", "score.so::score"), starts the worker and waits until it serves.
-  /// Errors: those of the build; `invalid` for words that name no file; `failed` when the worker ends first.
-  static result<std::unique_ptr<here_worker>> start(context& with,
-                                                    const std::string& what,
-                                                    debugger how);
+  /// "f.cpp::g", "f.cpp", "score.so::score"; or a ref of the running cluster, whose version is then taken as it was
+  /// published, with its bound arguments, files and environment.
+  std::string what;
+  std::vector<std::string> with;         ///< of a file: bound arguments, as `berth ship --with`
+  std::vector<std::string> files;        ///< as `--file`
+  std::vector<std::string> environment;  ///< as `--env`
+  debugger under = debugger::none;
+};
+
+/// A worker of this command's own. A resource: ends, with its folder, when dropped, also by Ctrl-C.
+class here_worker {
+ public:
+  /// Builds or fetches the version, starts the worker and waits until it serves. Errors: those of build, describe and
+  /// assemble, or of the head; `missing` for what is neither a file nor a name; `failed` when the worker ends first (it has
+  /// said why on standard error).
+  static result<std::unique_ptr<here_worker>> start(context& with, const here_request& what);
   ~here_worker();
   here_worker(const here_worker&) = delete;
   here_worker& operator=(const here_worker&) = delete;

@@ -33,6 +33,14 @@ int refuse(const CLI::App& root,
   return 2;
 }
 
+berth::result<int> run(const command& what, context& with) try {
+  if (auto done = with.load(); !done) return std::move(done).error();
+  return what.run();
+
+} catch (const std::exception& why) {
+  return berth::fail(berth::kind::failed, "unexpected", why.what());
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -68,8 +76,7 @@ int main(int argc, char** argv) {
   }
   const auto* command = commands.parsed();
   catch_interrupts();
-  auto done = with.load();
-  berth::result<int> code = done ? command->run() : berth::result<int>(std::move(done).error());
+  const auto code = run(*command, with);
   if (code) return *code;
   std::cerr << "berth: " << code.error().to_string() << '\n';
   return interrupted() ? berth::exit_code(berth::kind::cancelled)

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 #include <iostream>
+#include <optional>
 
 namespace berth::tools {
 namespace {
@@ -85,7 +86,7 @@ void add_describe(command_list& commands, context& with) {
 struct tag_options {
   std::vector<std::string> words;
   std::string why;
-  std::string expect;
+  std::optional<std::uint64_t> expect;
   bool force = false;
 };
 
@@ -102,7 +103,7 @@ result<std::vector<verbs::flip>> flips_of(const tag_options& given) {
       return fail(kind::invalid, "no_name", "name what to tag first: berth tag NAME TAG=@VERSION");
     auto flip = parse_flip(name, word);
     if (!flip) return std::move(flip).error();
-    if (!given.expect.empty()) flip->expect_revision = std::stoull(given.expect);
+    if (given.expect) flip->expect_revision = given.expect;
     flips.push_back(*std::move(flip));
   }
   if (flips.empty())
@@ -128,26 +129,20 @@ void add_tag(command_list& commands, context& with) {
                    });
   app.add_option("NAME TAG=SPLIT", given->words, "Names, each followed by its flips")->required();
   app.add_option("--why", given->why, "The reason, kept in the history");
-  app.add_option("--expect", given->expect, "Only if the tag is still at this revision")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--expect", given->expect, "Only if the tag is still at this revision");
   app.add_flag("--force", given->force, "Flip although a bound caller would break");
 }
 
 void add_rollback(command_list& commands, context& with) {
   auto verb = std::make_shared<verbs::rollback>();
-  auto to = std::make_shared<std::string>();
   auto& app = commands.add(
       "rollback", "Point a tag back to where it was before its last move",
       {"berth rollback digits/classify prod", "berth rollback digits/classify prod --to 41"},
-      [&with, verb, to] {
-        if (!to->empty()) verb->to_revision = std::stoull(*to);
-        return show<verbs::flipped>(with, *verb, print_flip);
-      });
+      [&with, verb] { return show<verbs::flipped>(with, *verb, print_flip); });
   app.add_option("NAME", verb->name, "The name")->required();
   app.add_option("TAG", verb->tag, "The tag")->required();
-  app.add_option("--to", *to,
-                 "The revision whose split to restore (default: the one before the last move)")
-      ->check(CLI::NonNegativeNumber);
+  app.add_option("--to", verb->to_revision,
+                 "The revision whose split to restore (default: the one before the last move)");
   app.add_option("--why", verb->why, "The reason, kept in the history");
 }
 
@@ -201,7 +196,8 @@ void add_watch(command_list& commands, context& with) {
                    {"berth watch", "berth watch digits/ -o json", "berth watch --from 120"},
                    [&with, verb] { return follow<verbs::change>(with, *verb, print_change); });
   app.add_option("PREFIX", verb->prefix, "Only names that start with this");
-  app.add_option("--from", verb->from_revision, "From this revision on (default: from now)");
+  app.add_option("--from", verb->from_revision,
+                 "From this revision on; 1: from the beginning (default: from now)");
 }
 
 }  // namespace

@@ -43,16 +43,22 @@ result<std::pair<std::string, std::string>> assignment_of(const std::string& tex
   return std::pair{text.substr(0, equals), text.substr(equals + 1)};
 }
 
+// Values stand as they are, without quotes; they may be secrets, so no error shows them.
 result<void> read_variables_file(const std::string& path, std::vector<std::string>& into) {
   std::ifstream in(path);
   if (!in) return fail(kind::missing, "no_file", fmt::format("cannot read {}", path));
   int number = 0;
   for (std::string line; std::getline(in, line);) {
     ++number;
-    if (line.empty() || line.front() == '#') continue;
-    auto one = assignment_of(line, "--env-file");
-    if (!one) return std::move(one).error().at(fmt::format("{}:{}", path, number));
-    into.push_back(line);
+    if (line.ends_with('\r')) line.pop_back();
+    if (line.find_first_not_of(" \t") == std::string::npos || line.front() == '#') continue;
+    const auto equals = line.find('=');
+    if (equals == std::string::npos || equals == 0)
+      return fail(kind::invalid, "bad_assignment",
+                  fmt::format("{}:{} is not NAME=VALUE", path, number));
+    if (auto fine = module::check_secret_name(line.substr(0, equals)); !fine)
+      return std::move(fine).error().at(fmt::format("{}:{}", path, number));
+    into.push_back(std::move(line));
   }
   return {};
 }
@@ -78,7 +84,7 @@ result<ship_request> request_of(const context& with, const ship_options& given) 
     what.variables.push_back(text);
   }
   if (!given.variables_file.empty())
-    if (auto read = read_variables_file(given.variables_file, what.variables); !read)
+    if (auto read = read_variables_file(given.variables_file, what.secrets); !read)
       return std::move(read).error();
   what.flags = words_of(given.flags.empty() ? with.settings.get("build.flags") : given.flags);
   what.link = words_of(given.link);
@@ -129,6 +135,7 @@ result<std::vector<shipped>> ship_once(context& with,
 }
 
 result<int> run_ship(context& with, const ship_options& given) {
+  const ends_by_itself patience;  // compilers are stopped first
   interrupt_stop stop;
   auto all = ship_once(with, given, stop.token());
   if (!all) return std::move(all).error();
@@ -158,7 +165,7 @@ void add_ship_options(CLI::App& app, ship_options& given) {
                  "A variable for the worker; names of secrets are refused")
       ->type_name("NAME=VALUE");
   app.add_option("--env-file", given.variables_file,
-                 "Variables from a file, one NAME=VALUE a line");
+                 "Variables from a file, one NAME=VALUE a line; secrets, so nothing shows them");
   app.add_option("--replicas", given.what.replicas, "Workers to start")
       ->capture_default_str()
       ->check(CLI::Range(1, 1024));
@@ -185,6 +192,7 @@ void add_ship(command_list& commands, context& with) {
 }
 
 result<int> run_dev(context& with, const ship_options& given) {
+  const ends_by_itself patience;
   interrupt_stop stop;
   file_watch watch;
   for (const auto& source : given.what.sources)
@@ -209,7 +217,7 @@ result<int> run_dev(context& with, const ship_options& given) {
     }
     if (!watch.wait()) break;
   }
-  return 0;
+  return exit_code(kind::cancelled);
 }
 
 void add_dev(command_list& commands, context& with) {

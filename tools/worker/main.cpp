@@ -5,6 +5,7 @@
 #include "runtime/worker/worker_process.hpp"
 
 #include <CLI/CLI.hpp>
+#include <cstdio>
 #include <cstdlib>
 #include <string_view>
 
@@ -18,13 +19,25 @@ int main(int argc, char** argv) {
       "Example: berth-worker --module ./digits.so --symbol classify --listen /tmp/digits.sock");
   berth::worker::by_hand what;
   bool no_ring = false;
-  app.add_option("--module", what.module, "shared object")->required();
+  auto* module = app.add_option("--module", what.module, "shared object");
+  auto* manifest =
+      app.add_option("--manifest", what.manifest, "a version's manifest, instead of a module");
+  app.add_option("--blobs", what.blobs, "folder with what the manifest names, by digest")
+      ->needs(manifest);
+  module->excludes(manifest);
   app.add_option("--symbol", what.symbol, "export; may be left out when there is only one");
   app.add_option("--listen", what.listen, "path of the Unix socket")->required();
   app.add_option("--name", what.name, "name it serves under");
   app.add_option("--number", what.version, "its version's number");
+  app.add_option("--lifeline-fd", what.lifeline, "serves until this descriptor ends")
+      ->capture_default_str();
+  app.add_option("--ready-fd", what.ready, "gets the line 'ready'")->capture_default_str();
   app.add_flag("--no-ring", no_ring, "serve over the Unix socket, without shared memory");
   CLI11_PARSE(app, argc, argv);
+  if (what.module.empty() && what.manifest.empty()) {
+    std::fputs("berth-worker: give --module or --manifest; see --help\n", stderr);
+    return 2;
+  }
   what.ring = !no_ring;
   return berth::worker::serve_by_hand(what);
 }
