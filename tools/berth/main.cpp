@@ -33,12 +33,13 @@ int refuse(const CLI::App& root,
   return 2;
 }
 
-berth::result<int> run(const command& what, context& with) try {
-  if (auto done = with.load(); !done) return std::move(done).error();
-  return what.run();
-
-} catch (const std::exception& why) {
-  return berth::fail(berth::kind::failed, "unexpected", why.what());
+berth::result<int> run(const command& what, context& with) {
+  try {
+    if (auto done = with.load(); !done) return std::move(done).error();
+    return what.run();
+  } catch (const std::exception& why) {
+    return berth::fail(berth::kind::failed, "unexpected", why.what());
+  }
 }
 
 }  // namespace
