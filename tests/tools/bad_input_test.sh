@@ -100,6 +100,7 @@ check "an unknown version" 3 '@9' "$berth" call t/add@9 1 2
 check "a name that cannot be one" 2 'bad_ref|bad_name' "$berth" call 't//add' 1 2
 check "a file that is not there" 3 'nothing.json' "$berth" call t/add @nothing.json 1
 check "a duration without a unit" 2 '250ms' "$berth" call t/nap 1 --within 5
+check "a setting that does not fit" 2 'call.patience_ms' env BERTH_CALL_PATIENCE_MS=long "$berth" call t/add 1 2
 check "a deadline" 5 'timed_out' "$berth" call t/nap 5000 --within 100ms
 check "an item of a map that does not fit" 1 '"item": 1, "error": .*invalid' bash -c "printf '[1,2]\n[1,\"x\"]\n' | '$berth' map t/add -"
 

@@ -6,6 +6,7 @@
 #include "tools/berth/here_call.hpp"
 #include "tools/berth/print.hpp"
 
+#include <charconv>
 #include <fmt/format.h>
 #include <fstream>
 #include <iostream>
@@ -28,11 +29,26 @@ struct call_flags {
   here_request version;  ///< of --here
 };
 
+result<std::chrono::milliseconds> milliseconds_of(const context& with, const char* setting) {
+  const auto& text = with.settings.get(setting);
+  std::uint32_t number = 0;
+  const auto [end, why] = std::from_chars(text.data(), text.data() + text.size(), number);
+  if (why != std::errc() || end != text.data() + text.size())
+    return fail(
+        kind::invalid, "bad_setting",
+        fmt::format("the setting {} is a number of milliseconds, not '{}'; see berth config "
+                    "--show-origin",
+                    setting, text));
+  return std::chrono::milliseconds(number);
+}
+
 result<detail::call_settings> settings_of(const context& with,
                                           const call_flags& given,
                                           const detail::callee_ref& to) {
   detail::call_settings how;
-  how.patience = std::chrono::milliseconds(std::stoll(with.settings.get("call.patience_ms")));
+  auto patience = milliseconds_of(with, "call.patience_ms");
+  if (!patience) return std::move(patience).error();
+  how.patience = *patience;
   if (!given.within.empty()) {
     auto span = duration_of(given.within);
     if (!span) return std::move(span).error();

@@ -4,6 +4,7 @@
 #include "tools/berth/print.hpp"
 #include "tools/berth/table.hpp"
 
+#include <berth/version.hpp>
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
@@ -71,6 +72,9 @@ result<int> up(context& with, const up_options& given) {
   if (with.output() == format::json) {
     verbs::cluster_status said;
     said.cluster = "local";
+    said.version = BERTH_VERSION;
+    if (const auto at = state.facts.find("address"); at != state.facts.end())
+      said.address = at->second;
     said.supervisor_pid = state.supervisor;
     said.head_pid = state.head;
     said.runtime_folder = state.runtime.string();
