@@ -174,11 +174,15 @@ int server::state::sleep_limit_ms() const {
 
 server::state::kept server::state::run_posted() {
   std::vector<std::function<void()>> jobs;
+  std::vector<accepted> arriving;
   {
     const std::lock_guard lock(mutex_);
     jobs.swap(posted_);
+    arriving.swap(arriving_);
     has_posted_.store(false, std::memory_order_release);
   }
+  for (auto& one : arriving)
+    admit(std::move(one));
   for (std::size_t i = 0; i < jobs.size(); ++i) {
     if (guarded(nullptr, jobs[i]) == kept::turn) continue;
     // The rest belongs to the thread that polls now.
@@ -186,7 +190,7 @@ server::state::kept server::state::run_posted() {
     posted_.insert(posted_.begin(),
                    std::make_move_iterator(jobs.begin() + static_cast<long>(i) + 1),
                    std::make_move_iterator(jobs.end()));
-    has_posted_.store(!posted_.empty(), std::memory_order_release);
+    has_posted_.store(!posted_.empty() || !arriving_.empty(), std::memory_order_release);
     wake();
     return kept::nothing;
   }

@@ -118,9 +118,14 @@ bool server::state::refuse_arriving(served_link& from, std::uint64_t call) {
 
 // ---------------------------------------------------------------------------------------- coming and going
 
+// Not a posted job: those run in a way that the spare may take the turn, and this touches what only the turn protects.
 void server::state::adopt(accepted socket) {
-  auto shared = std::make_shared<accepted>(std::move(socket));
-  post([this, shared] { admit(std::move(*shared)); });
+  {
+    const std::lock_guard lock(mutex_);
+    arriving_.push_back(std::move(socket));
+    has_posted_.store(true, std::memory_order_seq_cst);
+  }
+  if (asleep_.load(std::memory_order_seq_cst)) wake();
 }
 
 void server::state::admit(accepted socket) {

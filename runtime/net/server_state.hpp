@@ -158,7 +158,8 @@ struct server::state {
 
   mutable std::mutex mutex_;  // guards what follows
   std::vector<std::function<void()>> posted_;
-  std::vector<link_ptr> listed_;  // the same links, for others to read
+  std::vector<accepted> arriving_;  // sockets to greet
+  std::vector<link_ptr> listed_;    // the same links, for others to read
 
   std::mutex stop_mutex_;
   std::vector<std::thread> threads_;
