@@ -488,6 +488,12 @@ bool inventory::current(claim of) const {
   return of.index < slots_.size() && slots_[of.index].epoch == of.epoch && of.epoch % 2 == 1;
 }
 
+error_info inventory::old_claim(claim held) {
+  return fail(kind::conflict, "old_claim",
+              fmt::format("claim {} of epoch {} is not held; it was released or has changed",
+                          held.index, held.epoch));
+}
+
 result<claim> inventory::reserve(const placement& placed) {
   auto head = take_all(placed);
   if (!head) return std::move(head).error();
@@ -497,27 +503,47 @@ result<claim> inventory::reserve(const placement& placed) {
 }
 
 result<void> inventory::release(claim held) {
-  if (!current(held))
-    return fail(kind::conflict, "old_claim",
-                fmt::format("claim {} of epoch {} is not held; it was released or has grown",
-                            held.index, held.epoch));
+  if (!current(held)) return old_claim(held);
   ++slots_[held.index].epoch;
   for (std::uint32_t at = held.index; at != none;) {
-    const auto gone = slots_[at];
-    give({gone.node, gone.devices}, needs_[gone.need_number].each);
-    forget_need(gone.need_number);
-    free_slot(at);
-    at = gone.next;
+    const auto next = slots_[at].next;
+    let_go(at);
+    at = next;
   }
   --live_claims_;
   return {};
 }
 
+void inventory::let_go(std::uint32_t at) {
+  const auto gone = slots_[at];
+  give({gone.node, gone.devices}, needs_[gone.need_number].each);
+  forget_need(gone.need_number);
+  free_slot(at);
+}
+
+result<claim> inventory::drop(claim held, node_id node) {
+  if (!current(held)) return old_claim(held);
+  std::vector<std::uint32_t> there;
+  std::vector<std::uint32_t> elsewhere;
+  for (auto at = held.index; at != none; at = slots_[at].next)
+    (slots_[at].node == node ? there : elsewhere).push_back(at);
+  if (there.empty() || elsewhere.empty())
+    return fail(kind::invalid, "not_part",
+                fmt::format("claim {} has {} slots on the node and {} elsewhere; both are needed",
+                            held.index, there.size(), elsewhere.size()));
+  const auto head = elsewhere.front();
+  ++slots_[held.index].epoch;
+  for (const auto at : there)
+    let_go(at);
+  for (std::size_t i = 0; i < elsewhere.size(); ++i)
+    slots_[elsewhere[i]].next = i + 1 < elsewhere.size() ? elsewhere[i + 1] : none;
+  own(head, head);
+  ++slots_[head].epoch;
+  return claim{head, slots_[head].epoch};
+}
+
 result<claim> inventory::grow(claim held, const placement& more) {
-  if (!current(held))
-    return fail(kind::conflict, "old_claim",
-                fmt::format("claim {} of epoch {} is not held; it was released or has grown",
-                            held.index, held.epoch));
+  if (!current(held)) return old_claim(held);
   if (needs_[slots_[held.index].need_number].each != more.each)
     return fail(kind::invalid, "other_need", "a gang grows by ranks of its own size only");
   auto tail = take_all(more);

@@ -191,6 +191,10 @@ class inventory {
   result<void> release(claim held);
   /// Adds slots to a claim (an elastic gang grows). The claim's epoch grows; the old value is refused from then on.
   result<claim> grow(claim held, const placement& more);
+  /// Gives back the slots on one node and keeps the others (independent replicas outlive a node that is gone). The
+  /// claim's epoch grows. Errors: `conflict` for a claim that is not current; `invalid` when nothing would be left of it
+  /// (release it) or it has nothing there.
+  result<claim> drop(claim held, node_id node);
   /// What a claim holds, in rank order; nothing for a claim that is not current.
   [[nodiscard]] std::optional<placement> held(claim of) const;
 
@@ -263,6 +267,8 @@ class inventory {
   std::uint32_t new_slot();
   void free_slot(std::uint32_t at);
   [[nodiscard]] bool current(claim of) const;
+  [[nodiscard]] static error_info old_claim(claim held);
+  void let_go(std::uint32_t at);
 
   std::shared_ptr<directory> directory_;
   std::vector<node_row> rows_;

@@ -385,11 +385,37 @@ void work_queue::lose_jobs_on(node_id node) {
                     [&](const slot& rank) { return rank.node == node; }))
       there.push_back(job);
   for (const auto job : there) {
+    if (!lines_.at(job.line).wanted.gang && reduce(job, jobs_.at(job), node)) continue;
     const auto state = remove_job(job);
     wait_again(job);
     ++counters_.lost;
     emit({act::lost, job, now_, {}, {}, {}, {}, state.spent_at(now_)});
   }
+}
+
+/// Independent replicas on other nodes run on, and grow again when there is room. Answers false when there are none.
+bool work_queue::reduce(job_id job, job_state& state, node_id node) {
+  auto kept = nodes_.drop(state.held, node);
+  if (!kept) return false;
+  auto gone = state.where;
+  std::erase_if(gone.ranks, [&](const slot& rank) { return rank.node != node; });
+  std::erase_if(state.where.ranks, [&](const slot& rank) { return rank.node == node; });
+  measure(nodes_, state.where);
+  state.held = *kept;
+  hold_as(job, state, load_of(state.where));
+  ++loosened_;
+  emit({act::reduced, job, now_, std::move(gone), {}, {}, {}, 0});
+  return true;
+}
+
+/// The job holds another load from now on.
+void work_queue::hold_as(job_id job, job_state& state, holding load) {
+  const auto& line = lines_.at(job.line);
+  teams_.give(line.team, state.load, line.wanted.preemptible);
+  teams_.take(line.team, load, line.wanted.preemptible);
+  state.spent = state.spent_at(now_);
+  state.counted = now_;
+  state.load = std::move(load);
 }
 
 void work_queue::end_overdue() {

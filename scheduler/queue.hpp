@@ -122,7 +122,8 @@ class work_queue {
   // --- the cluster ---------------------------------------------------------------------------------------------
 
   result<node_id> add_node(const node_spec& spec);
-  /// Drained and sick nodes keep what runs there; a node that is gone loses it (it waits again).
+  /// Drained and sick nodes keep what runs there; a node that is gone loses it (it waits again, but for independent
+  /// replicas on other nodes, which run on).
   void set_condition(instant now, node_id node, node_condition condition);
   void set_healthy(node_id node, std::uint32_t device, bool healthy);
   /// Announces a window and returns its number. Errors: `invalid` for a node that does not exist or an empty stretch.
@@ -247,6 +248,8 @@ class work_queue {
   void wait_again(job_id job);
   void forget_if_done(line_id id);
   void lose_jobs_on(node_id node);
+  bool reduce(job_id job, job_state& state, node_id node);
+  void hold_as(job_id job, job_state& state, holding load);
   [[nodiscard]] std::optional<instant> end_of(const demand& wanted, instant start) const;
   [[nodiscard]] holding load_of(const placement& where) const;
   void emit(effect one);

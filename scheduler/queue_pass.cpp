@@ -332,12 +332,9 @@ void work_queue::grow(job_id job, job_state& state) {
   auto held = nodes_.grow(state.held, *extra);
   base::ensure(held.has_value(), "planned growth can be reserved");
   state.held = *held;
-  state.spent = state.spent_at(now_);
-  state.counted = now_;
   state.where.ranks.insert(state.where.ranks.end(), extra->ranks.begin(), extra->ranks.end());
   measure(nodes_, state.where);
-  teams_.take(line.team, load, line.wanted.preemptible);
-  state.load = load_of(state.where);
+  hold_as(job, state, load_of(state.where));
   emit({act::grown, job, now_, *extra, {}, {}, {}, 0});
 }
 

@@ -135,6 +135,7 @@ void queue_simulation::note(const effect& one) {
     case act::grown:
     case act::leave:
     case act::stay:
+    case act::reduced:
     case act::promised:
       break;
   }

@@ -20,6 +20,8 @@ std::string_view to_string(act what) noexcept {
       return "overran";
     case act::lost:
       return "lost";
+    case act::reduced:
+      return "reduced";
     case act::cancelled:
       return "cancelled";
     case act::promised:

@@ -68,6 +68,7 @@ enum class act : std::uint8_t {
   moved,      ///< it is off its old devices (`lost`) and starts on `where`
   overran,    ///< it has run into its limit: end it; it is done
   lost,       ///< its node is gone; it waits again
+  reduced,    ///< the replicas in `where` are gone with their node; its others run on
   cancelled,  ///< somebody cancelled its line: end it
   promised,   ///< it will start by `until` at the latest, on the nodes of `where`
 };

@@ -42,6 +42,24 @@ TEST(inventory, release_restores_the_exact_state) {
   EXPECT_EQ(nodes.claims(), 0U);
 }
 
+TEST(inventory, drops_what_is_on_one_node_and_keeps_the_rest) {
+  inventory nodes;
+  must(nodes.add(eight_gpus("a")));
+  must(nodes.add(eight_gpus("b")));
+  const auto before = left_of(nodes);
+  const auto held = nodes.reserve(shares({{0, 1}, {1, 2}, {0, 4}}, 300, 20'000)).value();
+  const auto kept = nodes.drop(held, 0).value();
+  EXPECT_EQ(nodes.held(kept)->ranks, (std::vector<slot>{{1, 2}}));
+  EXPECT_EQ(nodes.milli(0)[0], 1000);
+  EXPECT_EQ(nodes.milli(1)[1], 700);
+  EXPECT_EQ(nodes.release(held).error().code, "old_claim");
+  EXPECT_EQ(nodes.drop(kept, 1).error().code, "not_part") << "nothing would be left";
+  EXPECT_EQ(nodes.drop(kept, 0).error().code, "not_part");
+  nodes.release(kept).value();
+  EXPECT_EQ(left_of(nodes), before);
+  EXPECT_EQ(nodes.claims(), 0U);
+}
+
 TEST(inventory, device_memory_of_shares_is_never_promised_twice) {
   inventory nodes;
   must(nodes.add(eight_gpus("a")));

@@ -209,6 +209,40 @@ TEST(queue_properties, waiting_is_bounded_where_every_demand_has_a_limit) {
   }
 }
 
+TEST(queue_properties, replicas_spread_over_two_nodes_survive_the_loss_of_either) {
+  const auto first = seed_of_run();
+  std::size_t pairs = 0;
+  for (std::uint64_t seed = first; seed < first + worlds_of_run(100); ++seed) {
+    const auto world = random_world(seed);
+    const auto context = fmt::format("BERTH_SEED={}", seed);
+    auto simulation = queue_simulation::make(world.trace, world.options).value();
+    simulation->run(world.trace.arrivals[world.trace.arrivals.size() / 2].at);
+    const auto queue = simulation->queue().clone();
+    auto service = gpus_for("service", 1, "service");
+    service.each.gpu_milli = 200;
+    service.replicas = 2;
+    service.spread = spread_wish{"node", 1, strength::required};
+    const auto line = queue->submit(queue->now(), {service, 1, hold_state::free});
+    if (!line) continue;
+    (void)queue->advance(queue->now());
+    const auto job = queue->job({*line, 0});
+    if (!job || job->where->ranks.size() < 2) continue;
+    ++pairs;
+    const auto place = *job->where;
+    ASSERT_NE(place.ranks[0].node, place.ranks[1].node) << context;
+    for (const std::size_t lost : {0u, 1u}) {
+      const auto after = queue->clone();
+      after->set_condition(after->now(), place.ranks[lost].node, node_condition::gone);
+      (void)after->advance(after->now());
+      const auto left = after->job({*line, 0});
+      ASSERT_TRUE(left.has_value()) << context;
+      EXPECT_EQ(left->where->ranks[0], place.ranks[1 - lost]) << context;
+      watcher(context).look(*after);
+    }
+  }
+  EXPECT_GT(pairs, 0u) << "BERTH_SEED=" << first;
+}
+
 TEST(queue_properties, the_same_trace_gives_the_same_effects) {
   const auto seed = seed_of_run();
   const auto world = random_world(seed);

@@ -310,6 +310,27 @@ TEST(queue, waits_again_when_its_node_is_gone) {
   EXPECT_NE(queue->job({line, 0})->where->ranks.at(0).node, node);
 }
 
+TEST(queue, replaces_the_replicas_a_lost_node_took) {
+  auto queue = queue_on(equal_nodes(3, 1), quick());
+  auto service = gpus_for("x", 1);
+  service.replicas = 2;
+  service.spread = spread_wish{"node", 1, strength::required};
+  const auto line = queue->submit(instant(0), of(service)).value();
+  (void)queue->advance(instant(0));
+  ASSERT_EQ(queue->job({line, 0})->where->ranks.size(), 2u);
+  queue->set_condition(minutes(1), queue->job({line, 0})->where->ranks[0].node,
+                       node_condition::gone);
+  const auto effects = queue->advance(minutes(1));
+  const auto reduced = find_effect(effects, act::reduced, {line, 0});
+  ASSERT_TRUE(reduced);
+  EXPECT_EQ(reduced->where->ranks.size(), 1u);
+  EXPECT_TRUE(find_effect(effects, act::grown, {line, 0})) << "the third node has room";
+  EXPECT_EQ(queue->job({line, 0})->where->ranks.size(), 2u);
+  EXPECT_EQ(queue->teams().held(*queue->teams().find("x")), 2000);
+  ASSERT_TRUE(queue->finished(minutes(2), {line, 0}));
+  EXPECT_EQ(queue->nodes().claims(), 0u);
+}
+
 TEST(queue, starts_an_elastic_gang_small_and_lets_it_grow) {
   auto queue = queue_on(equal_nodes(2, 2), quick());
   const auto other = queue->submit(instant(0), of(gpus_for("x", 1), 2)).value();
