@@ -331,8 +331,7 @@ void work_queue::start(line_state& line, job_id job, const placement& where) {
   auto held = nodes_.reserve(where);
   base::ensure(held.has_value(), "what was planned on this inventory can be reserved");
   if (promise_ && promise_->job == job) {
-    if (promise_->exact)
-      ++(now_ > promise_->start ? counters_.promises_late : counters_.promises_kept);
+    count_promise(now_);
     drop_promise();
     pass_again_ = true;
   }

@@ -287,6 +287,7 @@ class work_queue {
   void promise_start(const line_state& line, job_id job);
   [[nodiscard]] std::optional<promise> earliest_start(const line_state& line, job_id job) const;
   void drop_promise();
+  void count_promise(instant when);
 
   // queue_room.cpp: making room
   bool evict_for(line_id id, line_state& line, job_id job, quota_room room);

@@ -49,6 +49,15 @@ void work_queue::drop_promise() {
   blocked_at_ = loosened_;
 }
 
+/// Its holder starts at `when`. A promise whose nodes have failed meanwhile is not late but displaced.
+void work_queue::count_promise(instant when) {
+  if (!promise_->exact) return;
+  if (when <= promise_->start)
+    ++counters_.promises_kept;
+  else
+    ++(promise_stale_ ? counters_.promises_displaced : counters_.promises_late);
+}
+
 void work_queue::promise_start(const line_state& line, job_id job) {
   const bool others = promise_ && promise_->job.line != job.line;
   if (others && !goes_before_promise(line, job)) return;

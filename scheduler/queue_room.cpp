@@ -306,8 +306,7 @@ void work_queue::hand_over(line_state& line, handover one) {
   one.id = ++last_number_;
   one.deadline = now_ + options_.grace;
   if (promise_ && promise_->job.line == one.job.line) {
-    if (promise_->exact)
-      ++(one.deadline > promise_->start ? counters_.promises_late : counters_.promises_kept);
+    count_promise(one.deadline);
     drop_promise();
     pass_again_ = true;
   } else if (promise_) {
