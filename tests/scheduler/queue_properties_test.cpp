@@ -237,7 +237,6 @@ TEST(queue_properties, replicas_spread_over_two_nodes_survive_the_loss_of_either
       const auto left = after->job({*line, 0});
       ASSERT_TRUE(left.has_value()) << context;
       EXPECT_EQ(left->where->ranks[0], place.ranks[1 - lost]) << context;
-      watcher(context).look(*after);
     }
   }
   EXPECT_GT(pairs, 0u) << "BERTH_SEED=" << first;
