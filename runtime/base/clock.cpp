@@ -2,10 +2,6 @@
 
 #include <algorithm>
 
-#if defined(__x86_64__)
-#include <x86intrin.h>
-#endif
-
 namespace berth::base {
 namespace {
 
@@ -25,14 +21,6 @@ std::uint64_t measure_ticks_per_us() noexcept {
 }
 
 }  // namespace
-
-std::uint64_t ticks() noexcept {
-#if defined(__x86_64__)
-  return __rdtsc();
-#else
-  return steady_ns();
-#endif
-}
 
 std::uint64_t ticks_per_us() noexcept {
   static const std::uint64_t measured = measure_ticks_per_us();

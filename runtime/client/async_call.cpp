@@ -3,6 +3,8 @@
 #include "runtime/client/timers.hpp"
 #include "runtime/value/lane_memory.hpp"
 
+#include <array>
+#include <atomic>
 #include <berth/call.hpp>
 #include <cstring>
 #include <deque>
@@ -12,21 +14,16 @@
 namespace berth::detail {
 namespace {
 
-thread_local bool reading_a_link = false;
-
-/// While a link's reader runs our listener.
-struct reading_scope {
-  reading_scope() noexcept { reading_a_link = true; }
-
-  ~reading_scope() { reading_a_link = false; }
-};
-
 class async_pool;
 
 /// A call under way by itself. Its own reference keeps it alive until it is done.
 ///
 /// The thread that reads the answer only notes it. What may block (asking the head, trying elsewhere) runs as a
 /// callback.
+///
+/// A call that is sent once, has no deadline and is answered by a result meets nobody on its way: until it is sent only
+/// its maker knows it, and the link itself decides between the answer and who lets go of it. So it takes no lock. All
+/// other ways take `mutex_`.
 class async_call_core final : public async_call, public net::call_events, public client::expiring {
  public:
   async_call_core() : first_slot_(this) {}
@@ -85,116 +82,169 @@ class async_call_core final : public async_call, public net::call_events, public
     watching::tell(how_.watch, what);
   }
 
+  /// Nobody else can know of this call yet.
+  [[nodiscard]] bool is_unknown() const noexcept { return timer_ == 0 && tally_.untouched(); }
+
+  void keep_payloads();
   void try_send();
-  bool send_over(net::pending& slot);
+  [[nodiscard]] net::pending* next_slot(client::way over);
+  enum class sent : std::uint8_t { yes, refused, ended_early };
+  sent send_over(net::pending& slot);
   void settle();
   void end_between();
   enum class ender : std::uint8_t { anybody, timer };
   void end_with(std::optional<error_info> why, ender who = ender::anybody);
+  void end_on_reader(std::optional<error_info> why);
   void end_early(error_info why, ender who = ender::anybody) noexcept;
   bool wait_here(std::chrono::steady_clock::time_point end) override;
   void destroy() noexcept override;
   void forget();
 
+  // The warm way's own, close together: a thousand calls under way are read from the outer caches.
   callee_ref to_;
-  call_settings how_;
-  bytes block_;
-  bytes refused_;
-  std::vector<external> externals_;
+  client::way over_;
+  std::uint64_t timer_ = 0;
   call_clock clock_;
   call_tally tally_;
-  std::uint64_t timer_ = 0;
-
-  std::mutex mutex_;  // which slot is under way, and who ends the call
-  client::way over_;
-  net::pending first_slot_;
-  std::deque<net::pending> more_slots_;
-  net::pending* slot_ = nullptr;  // under way, or null while a callback decides
-  std::optional<error_info> early_;
+  std::atomic<net::pending*> slot_{nullptr};  // under way, or null while a callback decides
   bool asked_ = false;  // at the deadline, whether it had started; by the timer's thread
-
-  std::optional<error_info> why_;
   block_view reply_;
+  bytes block_;
+  net::pending first_slot_;
+  call_settings how_;
+  std::vector<external> externals_;
   std::vector<external> received_;
+
+  // Rare.
+  std::mutex mutex_;  // which slot is under way, and who ends the call
+  std::deque<net::pending> more_slots_;
+  std::optional<error_info> early_;
+  std::optional<error_info> why_;
+  bytes refused_;
 };
 
-/// Calls that have ended wait here to be used again: a warm call allocates nothing.
+/// Calls that have ended wait here to be used again: a warm call allocates nothing. Each thread has some at hand, so
+/// that making and ending calls takes no lock; they come from the process's store and go back there by the half dozen.
 class async_pool {
  public:
-  static async_pool& of_process() {
-    static auto* made = new async_pool;
-    return *made;
+  static async_pool& of_thread() {
+    thread_local constinit async_pool mine;
+    if (!mine.emptied_at_end_) [[unlikely]]
+      mine.empty_at_end();
+    return mine;
   }
 
   async_call_core* take() {
-    const std::lock_guard lock(mutex_);
-    if (free_.empty()) return new async_call_core;
-    auto* one = free_.back();
-    free_.pop_back();
-    return one;
+    if (count_ == 0) fill();
+    return count_ == 0 ? new async_call_core : at_hand_[--count_];
   }
 
   void give_back(async_call_core* one) noexcept {
     one->forget();
-    {
-      const std::lock_guard lock(mutex_);
-      if (free_.size() < kept_max) {
-        free_.push_back(one);
-        return;
-      }
-    }
-    delete one;
+    if (count_ == at_hand_.size()) spill(count_ / 2);
+    at_hand_[count_++] = one;
   }
+
+  constexpr async_pool() = default;
+  async_pool(const async_pool&) = delete;
+  async_pool& operator=(const async_pool&) = delete;
 
  private:
   static constexpr std::size_t kept_max = 4096;
 
-  async_pool() { free_.reserve(kept_max); }
+  struct store {
+    store() { free.reserve(kept_max); }
 
-  std::mutex mutex_;
-  std::vector<async_call_core*> free_;
+    std::mutex mutex;
+    std::vector<async_call_core*> free;
+  };
+
+  static store& of_process() {
+    static auto* made = new store;
+    return *made;
+  }
+
+  /// At the thread's end, which some futures outlive: the object itself is never destroyed.
+  void empty_at_end() {
+    struct guard {
+      async_pool* pool = nullptr;
+
+      ~guard() { pool->spill(pool->count_); }
+    };
+
+    thread_local guard mine;
+    mine.pool = this;
+    emptied_at_end_ = true;
+  }
+
+  void fill() {
+    auto& from = of_process();
+    const std::lock_guard lock(from.mutex);
+    for (; count_ < at_hand_.size() / 2 && !from.free.empty(); from.free.pop_back())
+      at_hand_[count_++] = from.free.back();
+  }
+
+  void spill(std::size_t n) noexcept {
+    auto& to = of_process();
+    const std::lock_guard lock(to.mutex);
+    for (; n > 0; --n) {
+      auto* one = at_hand_[--count_];
+      if (to.free.size() < kept_max)
+        to.free.push_back(one);
+      else
+        delete one;
+    }
+  }
+
+  std::array<async_call_core*, 32> at_hand_{};
+  std::size_t count_ = 0;
+  bool emptied_at_end_ = false;
 };
 
 void async_call_core::destroy() noexcept {
-  // What it holds may be the last reference to the very link whose reader calls here: let go of it elsewhere.
-  if (!reading_a_link) return async_pool::of_process().give_back(this);
-  client::callbacks::of_process().post(
-      [](void* self) { async_pool::of_process().give_back(static_cast<async_call_core*>(self)); },
-      this);
+  async_pool::of_thread().give_back(this);
 }
 
 void async_call_core::forget() {
-  over_ = {};  // before the session that drives its link
+  over_.to.reset();  // before the session that drives its link
   to_.reset();
-  externals_.clear();
-  received_.clear();
-  more_slots_.clear();
-  slot_ = nullptr;
+  if (!externals_.empty()) externals_.clear();
+  if (!received_.empty()) received_.clear();
+  if (!more_slots_.empty()) more_slots_.clear();
   early_.reset();
   asked_ = false;
   why_.reset();
+  slot_.store(nullptr, std::memory_order_relaxed);
   reply_ = {};
   tally_ = {};
   timer_ = 0;
-  if (first_slot_.done()) first_slot_.answer().body.clear();
+  first_slot_.forget_answer();
 }
 
 void async_call_core::start(std::vector<external> externals) {
-  add_ref();
-  if (why_) return end_with(std::exchange(why_, std::nullopt));
-  if (to_ == nullptr)
+  add_first_ref();
+  if (why_) [[unlikely]]
+    return end_with(std::exchange(why_, std::nullopt));
+  if (to_ == nullptr) [[unlikely]]
     return end_with(fail(kind::invalid, "empty_handle",
                          "this handle refers to no function; get one from a client"));
-  externals_ = std::move(externals);
-  for (auto& one : externals_) {  // arguments may change once this returns
+  if (!externals.empty()) {
+    externals_ = std::move(externals);
+    keep_payloads();
+  }
+  clock_ = call_clock::starting(how_);
+  if (clock_.end != base::never) timer_ = client::timers::of_process().add(clock_.end, *this);
+  try_send();
+}
+
+/// Arguments may change once `start` has returned.
+void async_call_core::keep_payloads() {
+  for (auto& one : externals_) {
     if (one.owner) continue;
     one.owner = heap_memory(one.bytes);
     std::memcpy(one.owner->data(), one.data, one.bytes);
     one.data = one.owner->data();
   }
-  clock_ = call_clock::starting(how_);
-  if (clock_.end != base::never) timer_ = client::timers::of_process().add(clock_.end, *this);
-  try_send();
 }
 
 /// Sends, or ends the call. May wait for a place in the callee's queue.
@@ -206,22 +256,15 @@ void async_call_core::try_send() {
       if (!found) return end_with(no_way(std::move(found).error(), to_->ref(), clock_, tally_));
       over = *std::move(found);
     }
-    net::pending* slot = nullptr;
-    {
-      const std::lock_guard lock(mutex_);
-      if (early_) break;
-      over_ = std::move(over);
-      if (tally_.tries == 0 && tally_.starts == 0)
-        slot = &first_slot_;
-      else
-        slot = &more_slots_.emplace_back(this);
-    }
-    if (send_over(*slot)) return;
+    net::pending* slot = next_slot(std::move(over));
+    const auto how = slot != nullptr ? send_over(*slot) : sent::ended_early;
+    if (how == sent::yes) [[likely]]
+      return;
+    if (how == sent::ended_early) return end_between();
     std::optional<error_info> why;
     if (judge(*to_, over_, *slot, clock_, tally_, why) == verdict::failed)
       return end_with(std::move(why));
   }
-  end_between();
 }
 
 /// Ended early while no try was under way.
@@ -230,36 +273,56 @@ void async_call_core::end_between() {
   end_with(early_);
 }
 
-bool async_call_core::send_over(net::pending& slot) {
+/// The slot of the next attempt; null when the call was ended meanwhile.
+net::pending* async_call_core::next_slot(client::way over) {
+  if (is_unknown()) [[likely]] {
+    over_ = std::move(over);
+    return &first_slot_;
+  }
+  const std::lock_guard lock(mutex_);
+  if (early_) return nullptr;
+  over_ = std::move(over);
+  return tally_.untouched() ? &first_slot_ : &more_slots_.emplace_back(this);
+}
+
+async_call_core::sent async_call_core::send_over(net::pending& slot) {
   auto& link = over_.to->link();
+  // What does not go straight into the lane may be lost, and tried elsewhere, before it was committed.
+  const bool straight = externals_.empty() && block_.size() <= link.body_bytes_direct();
+  const auto kept = straight ? nullptr : over_.to;
   const bool alone = link.in_flight() == 0;
-  auto room = room_for(slot, over_, header_for(over_, clock_), block_.size(), for_lane(externals_),
-                       how_, clock_);
-  if (!room) return false;
+  const auto header = header_for(over_, clock_);
+  auto room = externals_.empty() ? room_for(slot, over_, header, block_.size(), {}, how_, clock_)
+                                 : room_for(slot, over_, header, block_.size(),
+                                            for_lane(externals_), how_, clock_);
+  if (!room) return sent::refused;
   std::memcpy(room.body(), block_.data(), block_.size());
-  {
+  if (is_unknown()) [[likely]] {
+    slot_.store(&slot, std::memory_order_release);
+  } else {
     const std::lock_guard lock(mutex_);
-    slot_ = &slot;
+    if (early_) return sent::ended_early;  // the room is given back: it was not sent
+    slot_.store(&slot, std::memory_order_release);
   }
   room.commit(alone ? net::reservation::when::now : net::reservation::when::batched);
-  return true;
+  return sent::yes;
 }
 
 void async_call_core::on_done(net::pending& slot) noexcept {
-  const reading_scope here;
-  bool late = false;
-  {
-    const std::lock_guard lock(mutex_);
-    slot_ = nullptr;
-    late = asked_ && slot.how() == net::completion::answered && !slot.never_started();
-  }
-  if (late) return end_with(ran_late());  // told to stop at the deadline: its result is none
   auto& answer = slot.answer();
-  if (slot.how() == net::completion::answered && answer.header.kind == net::frame_kind::result) {
-    if (!answer.externals.empty()) received_ = from_lane(answer.externals);
+  const bool answered = slot.how() == net::completion::answered;
+  const bool plain = answered && answer.header.kind == net::frame_kind::result;
+  bool late = false;
+  if (timer_ != 0 || !plain) {
+    const std::lock_guard lock(mutex_);
+    slot_.store(nullptr, std::memory_order_relaxed);
+    late = asked_ && answered && !slot.never_started();
+  }
+  if (late) return end_on_reader(ran_late());  // told to stop at the deadline: its result is none
+  if (plain) [[likely]] {
+    if (answer.header.externals != 0) received_ = from_lane(answer.externals);
     reply_ = {answer.body.bytes(), received_};
-    end_with(std::nullopt);
-    return;
+    return end_on_reader(std::nullopt);
   }
   client::callbacks::of_process().post(
       [](void* self) { static_cast<async_call_core*>(self)->settle(); }, this);
@@ -290,16 +353,29 @@ void async_call_core::end_with(std::optional<error_info> why, ender who) {
   release();
 }
 
+/// The same on a thread that reads links. What the call holds may be the last reference to that very link: it is let go
+/// of elsewhere.
+void async_call_core::end_on_reader(std::optional<error_info> why) {
+  if (why) [[unlikely]]
+    why_ = std::move(why);
+  if (timer_ != 0) client::timers::of_process().take_back(std::exchange(timer_, 0));
+  if (!complete_and_let_go()) [[likely]]
+    return;
+  client::callbacks::of_process().post(
+      [](void* self) { static_cast<async_call_core*>(self)->destroy(); }, this);
+}
+
 /// At the deadline the callee is asked to stop and has a moment to say whether the call had started.
 base::time_point async_call_core::expire() noexcept {
   std::unique_lock lock(mutex_);
   if (done() || early_) return base::never;
-  if (slot_ == nullptr) {
+  // Stays while it is looked at: who ends the call takes this timer back first.
+  auto* const slot = slot_.load(std::memory_order_acquire);
+  if (slot == nullptr) {
     early_ = ran_late();
     return base::never;
   }
   const bool first = !std::exchange(asked_, true);
-  auto* const slot = slot_;  // stays: who ends the call takes this timer back first
   const auto line = over_.to;
   lock.unlock();
   if (!first) {
@@ -314,11 +390,11 @@ base::time_point async_call_core::expire() noexcept {
 void async_call_core::end_early(error_info why, ender who) noexcept {
   std::unique_lock lock(mutex_);
   if (done() || early_) return;
-  if (slot_ == nullptr) {
+  auto* slot = slot_.load(std::memory_order_acquire);
+  if (slot == nullptr) {
     early_ = std::move(why);
     return;
   }
-  auto* slot = slot_;
   const auto line = over_.to;
   early_ = why;
   lock.unlock();
@@ -334,7 +410,7 @@ bool async_call_core::wait_here(std::chrono::steady_clock::time_point end) {
     std::shared_ptr<client::line> line;
     {
       const std::lock_guard lock(mutex_);
-      slot = slot_;
+      slot = slot_.load(std::memory_order_acquire);
       line = over_.to;
     }
     if (slot == nullptr || slot->done()) return sleep_until(end);
@@ -351,7 +427,7 @@ bool async_call_core::wait_here(std::chrono::steady_clock::time_point end) {
 async_call::~async_call() = default;
 
 pending_ref<async_call> async_call::make(callee_ref to, const call_settings& how) {
-  auto* core = async_pool::of_process().take();
+  auto* core = async_pool::of_thread().take();
   core->use(std::move(to), how);
   return pending_ref<async_call>(core);
 }

@@ -139,6 +139,7 @@ verdict judge(callee& of,
       return judge_answer(of, sent, slot.answer(), clock, tally, why);
     case net::completion::refused:
       if (slot.error().kind != kind::disconnected) return fails(why, slot.error());
+      sent.to->give_up();  // the next pick looks elsewhere
       return tries_again(of, clock, tally, why, slot.error());
     case net::completion::timed_out:
       ++tally.starts;
@@ -168,8 +169,9 @@ net::reservation room_for(net::pending& slot,
                           const call_settings& how,
                           const call_clock& clock) {
   auto room = over.to->link().begin(slot, header, bytes, externals, base::time_point::min());
-  if (room || slot.error().kind != kind::overloaded || how.patience.count() <= 0) return room;
-  return over.to->link().begin(slot, header, bytes, externals, clock.patience(how.patience));
+  if (!room && slot.error().kind == kind::overloaded && how.patience.count() > 0)
+    room = over.to->link().begin(slot, header, bytes, externals, clock.patience(how.patience));
+  return room;
 }
 
 std::vector<base::external> for_lane(const std::vector<external>& payloads) {

@@ -40,6 +40,9 @@ struct call_clock {
 struct call_tally {
   std::uint32_t starts = 0;
   std::uint32_t tries = 0;
+
+  /// Nothing was tried before.
+  [[nodiscard]] bool untouched() const noexcept { return starts == 0 && tries == 0; }
 };
 
 enum class verdict : std::uint8_t { answered, again, failed };

@@ -123,7 +123,10 @@ result<void> callee::apply(const client::verbs::route& route) {
       lines.push_back(known ? known : std::make_shared<line>(replica, version));
     }
   }
-  table_ = std::move(next);
+  {
+    const std::lock_guard reads(table_lock_);
+    std::swap(table_, next);
+  }
   ++generation_;
   changed_.notify_all();
   return {};
@@ -134,31 +137,37 @@ void callee::on_route(const client::verbs::route& route) {
   (void)apply(route);
 }
 
-std::shared_ptr<line> callee::choose(const version_lines& among) {
+const std::shared_ptr<line>* callee::choose(const version_lines& among) {
   const auto& lines = among.lines;
   const auto n = lines.size();
-  if (n == 1) return lines[0]->dead() ? nullptr : lines[0];
+  if (n == 1) return lines[0]->given_up() ? nullptr : &lines[0];
   if (n == 0) return nullptr;
   const auto first = turn_++ % n;
   const auto second = (first + 1 + turn_ / n % (n - 1)) % n;
   const auto busy = [](const line& one) { return one.open() ? one.link().in_flight() : 0; };
   const auto& a = lines[first];
   const auto& b = lines[second];
-  if (!a->dead() && !b->dead()) return busy(*b) < busy(*a) ? b : a;
+  if (!a->dead() && !b->dead()) return busy(*b) < busy(*a) ? &b : &a;
   for (std::size_t i = 0; i < n; ++i)
-    if (const auto& one = lines[(first + i) % n]; !one->dead()) return one;
+    if (const auto& one = lines[(first + i) % n]; !one->dead()) return &one;
   return nullptr;
 }
 
 // ---- picking
 
-bool callee::pick_open(const std::optional<std::uint32_t>& bucket, way& to) {
-  if (session_->generation() != base::fork_generation()) return false;
-  const std::lock_guard lock(mutex_);
-  to.to = choose(table_.versions[table_.map.version_at(bucket ? *bucket : own_bucket_)]);
+bool callee::way_now(const std::optional<std::uint32_t>& bucket, way& to) {
+  const std::lock_guard lock(table_lock_);
+  const auto* chosen =
+      choose(table_.versions[table_.map.version_at(bucket ? *bucket : own_bucket_)]);
   to.revision = table_.revision;
   to.flags = table_.pinned ? net::flag_pinned : 0;
-  return to.to && to.to->open();
+  if (chosen == nullptr) return false;
+  to.to = *chosen;
+  return to.to->open();
+}
+
+bool callee::pick_open(const std::optional<std::uint32_t>& bucket, way& to) {
+  return session_->generation() == base::fork_generation() && way_now(bucket, to);
 }
 
 result<way> callee::pick(const std::optional<std::uint32_t>& bucket, base::time_point end) {
@@ -168,11 +177,7 @@ result<way> callee::pick(const std::optional<std::uint32_t>& bucket, base::time_
     net::bind_request what;
     {
       const std::lock_guard lock(mutex_);
-      const auto version = table_.map.version_at(bucket ? *bucket : own_bucket_);
-      made.to = choose(table_.versions[version]);
-      made.revision = table_.revision;
-      made.flags = table_.pinned ? net::flag_pinned : 0;
-      if (made.to && made.to->open()) return made;
+      if (way_now(bucket, made)) return made;
       if (made.to) what = request_for(table_);
     }
     if (made.to) {

@@ -2,6 +2,7 @@
 // Callee: a ref bound with a signature, and the replicas that answer it now; what all copies of a handle share.
 
 #include "runtime/base/clock.hpp"
+#include "runtime/base/spin_lock.hpp"
 #include "runtime/client/bucket_map.hpp"
 #include "runtime/client/session.hpp"
 #include "runtime/client/verbs.hpp"
@@ -32,9 +33,10 @@ class line {
   [[nodiscard]] bool open() const noexcept { return open_.load(std::memory_order_acquire); }
 
   /// Open no longer, for good: its worker or the way to it is gone.
-  [[nodiscard]] bool dead() const noexcept {
-    return given_up_.load(std::memory_order_relaxed) || (open() && peer_->closed());
-  }
+  [[nodiscard]] bool dead() const noexcept { return given_up() || (open() && peer_->closed()); }
+
+  /// Somebody has found it dead. Cheaper to ask than `dead`, which looks at the link.
+  [[nodiscard]] bool given_up() const noexcept { return given_up_.load(std::memory_order_relaxed); }
 
   void give_up() noexcept { given_up_.store(true, std::memory_order_relaxed); }
 
@@ -120,7 +122,9 @@ class callee final : public client::route_follower, public std::enable_shared_fr
   result<void> apply(const client::verbs::route& route);
   result<void> resolve_again(base::time_point end);
   [[nodiscard]] net::bind_request request_for(const table& from) const;
-  [[nodiscard]] std::shared_ptr<client::line> choose(const version_lines& among);
+  /// Under the table's lock.
+  [[nodiscard]] const std::shared_ptr<client::line>* choose(const version_lines& among);
+  [[nodiscard]] bool way_now(const std::optional<std::uint32_t>& bucket, client::way& to);
 
   const std::shared_ptr<client::session> session_;
   const std::string ref_;
@@ -131,8 +135,9 @@ class callee final : public client::route_follower, public std::enable_shared_fr
   std::uint32_t own_bucket_ = 0;
 
   std::mutex resolving_;  // one thread asks the head at a time
-  std::mutex mutex_;      // the table
+  std::mutex mutex_;      // the table's writers, and who waits for them
   std::condition_variable changed_;
+  base::spin_lock table_lock_;  // what a pick reads; writers hold both
   table table_;
   std::uint64_t generation_ = 0;  // of the table
   std::uint32_t turn_ = 0;

@@ -61,9 +61,20 @@ void pending::complete() {
   if ((before & continuation_bit) != 0) client::callbacks::of_process().post(run_, argument_);
 }
 
+bool pending::complete_and_let_go() {
+  auto before = state_.load(std::memory_order_relaxed);
+  while ((before & (sleeper_bit | continuation_bit)) == 0) {
+    const auto after = (before | done_bit) - ref_one;
+    if (state_.compare_exchange_weak(before, after, std::memory_order_acq_rel,
+                                     std::memory_order_relaxed))
+      return after < ref_one;
+  }
+  complete();
+  return state_.fetch_sub(ref_one, std::memory_order_acq_rel) / ref_one == 1;
+}
+
 void pending::reset() noexcept {
-  state_.store(0, std::memory_order_relaxed);
-  refs_.store(1, std::memory_order_relaxed);
+  state_.store(ref_one, std::memory_order_relaxed);
   run_ = nullptr;
   argument_ = nullptr;
 }

@@ -25,7 +25,7 @@ struct sync_call::state {
   client::way over;
   watching events;
   net::pending slot;
-  std::optional<net::reservation> room;
+  net::reservation room;
   bytes aside;  // the block while its externals are not known yet
   std::vector<external> received;
 };
@@ -59,9 +59,9 @@ std::byte* sync_call::begin(const codec::plan& plan) {
       return self.aside.data();
     }
     self.events.begin();
-    self.room.emplace(room_for(self.slot, self.over, header_for(self.over, self.clock), plan.bytes,
-                               {}, how_, self.clock));
-    if (*self.room) return self.room->body();
+    self.room = room_for(self.slot, self.over, header_for(self.over, self.clock), plan.bytes, {},
+                         how_, self.clock);
+    if (self.room) return self.room.body();
     if (judge(*to_, self.over, self.slot, self.clock, self.tally, error_) == verdict::failed)
       return nullptr;
   }
@@ -71,16 +71,15 @@ sync_call::step sync_call::finish(const std::vector<external>& externals) {
   auto& self = *state_;
   if (!externals.empty()) {
     self.events.begin();
-    self.room.emplace(room_for(self.slot, self.over, header_for(self.over, self.clock),
-                               self.aside.size(), for_lane(externals), how_, self.clock));
+    self.room = room_for(self.slot, self.over, header_for(self.over, self.clock), self.aside.size(),
+                         for_lane(externals), how_, self.clock);
   }
-  if (*self.room) {
-    if (!externals.empty()) std::memcpy(self.room->body(), self.aside.data(), self.aside.size());
-    self.room->commit();
+  if (self.room) {
+    if (!externals.empty()) std::memcpy(self.room.body(), self.aside.data(), self.aside.size());
+    self.room.commit();
     self.over.to->link().wait(self.slot, self.clock.end, net::link::late::ask);
     if (how_.watch != nullptr && client::tells_its_end(self.slot)) self.events.await_end();
   }
-  self.room.reset();
   const bool plain = self.slot.how() == net::completion::answered
                      && self.slot.answer().header.kind == net::frame_kind::result;
   if (!plain) {

@@ -48,6 +48,9 @@ class tally {
 /// One arrived frame: either a body that still lies in the lane (`raw`: copy it once, then `channel::done`), or a whole
 /// message that needed putting together.
 struct arrival {
+  arrival() noexcept {
+  }  // not the compiler's: that one clears the room of `whole`, once for every look at the lane
+
   frame_header header;
   const std::byte* raw = nullptr;
   std::optional<message> whole;

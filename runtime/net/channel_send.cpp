@@ -41,28 +41,23 @@ struct channel::draft {
   std::vector<transfer> transfers;
 };
 
-reservation::reservation(reservation&& other) noexcept
-    : channel_(std::exchange(other.channel_, nullptr)),
-      body_(std::exchange(other.body_, nullptr)),
-      draft_(std::exchange(other.draft_, nullptr)),
-      undo_(std::exchange(other.undo_, nullptr)),
-      undo_on_(other.undo_on_),
-      undo_what_(other.undo_what_) {}
-
-reservation::~reservation() {
-  if (channel_ == nullptr) return;
+void reservation::give_back() noexcept {
+  channel* through = std::exchange(channel_, nullptr);
+  body_ = nullptr;
   if (draft_ == nullptr) {
-    channel_->lock_.unlock();
+    through->lock_.unlock();
   } else {
-    const std::unique_ptr<channel::draft> mine(static_cast<channel::draft*>(draft_));
-    channel_->give_up_draft(*mine);
+    const std::unique_ptr<channel::draft> mine(
+        static_cast<channel::draft*>(std::exchange(draft_, nullptr)));
+    through->give_up_draft(*mine);
   }
-  if (undo_ != nullptr) undo_(undo_on_, undo_what_);
+  if (undo_ != nullptr) std::exchange(undo_, nullptr)(undo_on_, undo_what_);
 }
 
 void reservation::commit(when publish) noexcept {
   channel* through = std::exchange(channel_, nullptr);
   body_ = nullptr;
+  undo_ = nullptr;
   if (draft_ == nullptr) return through->commit_direct(publish);
   const std::unique_ptr<channel::draft> mine(
       static_cast<channel::draft*>(std::exchange(draft_, nullptr)));
@@ -121,7 +116,7 @@ reservation channel::open_direct(const frame_header& header, std::size_t body, w
     at = outbox_.holds_back(header.call) ? nullptr : room();
   }
   if (at != nullptr) [[likely]] {
-    std::memcpy(at, &header, sizeof header);
+    write_header(at, header);
     open_bytes_ = bytes;
     open.channel_ = this;
     open.body_ = at + sizeof header;

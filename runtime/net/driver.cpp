@@ -127,7 +127,7 @@ bool driver::state::serve(link::state& one, bool tick) {
     return false;
   }
   one.through->flush();
-  if (one.async_calls.load(std::memory_order_seq_cst) == 0) {
+  if (!one.async_calls.any()) {
     if (!progress && now == watching::idle) rest(one);
   } else {
     one.idle_ticks = 0;
@@ -144,7 +144,7 @@ bool driver::state::take_over(link::state& one, bool tick) {
   if (tick) {
     one.drives_seen = drives;
     one.through->flush();
-    if (one.async_calls.load(std::memory_order_seq_cst) == 0 && ++one.idle_ticks > idle_ticks_max) {
+    if (!one.async_calls.any() && ++one.idle_ticks > idle_ticks_max) {
       rest(one);
       return false;
     }
@@ -169,15 +169,15 @@ void driver::state::hand_back(link::state& one) {
   one.step_down_quietly();
 }
 
-// Nothing to drive: only the connection's end matters. A call that begins meanwhile sees `idle` and gives notice, or is
-// seen here.
+// Nothing to drive: only the connection's end matters. A call begins under the send lock, which `allow_batches(false)`
+// takes and gives back: either it began before and is seen here, or it sees `idle` and gives notice.
 void driver::state::rest(link::state& one) {
   one.idle_ticks = 0;
-  one.through->allow_batches(false);
   hear_bell(one, false);
   if (std::exchange(one.held, false)) one.step_down_quietly();
   one.watch.store(watching::idle, std::memory_order_seq_cst);
-  if (one.async_calls.load(std::memory_order_seq_cst) != 0 && !one.through->ended())
+  one.through->allow_batches(false);
+  if (one.async_calls.any() && !one.through->ended())
     one.watch.store(watching::ticking, std::memory_order_seq_cst);
 }
 
@@ -186,7 +186,7 @@ bool driver::state::spin(const link_list& links) {
   bool any = false;
   std::uint32_t cpu = base::no_cpu;
   for (auto* one : links) {
-    if (!one->held || one->async_calls.load(std::memory_order_relaxed) == 0) continue;
+    if (!one->held || !one->async_calls.any()) continue;
     any = true;
     rang = rang || one->through->rang();
     cpu = one->through->over().peer_cpu();
@@ -243,7 +243,7 @@ void driver::state::check_seat_belt(const link_list& links) {
   for (auto* one : links) {
     if (one->watch.load(std::memory_order_seq_cst) != watching::armed || !one->try_lead()) continue;
     if (one->through->ready() && !one->through->ended()) one->through->count_rescue();
-    if (one->async_calls.load(std::memory_order_seq_cst) == 0) rest(*one);
+    if (!one->async_calls.any()) rest(*one);
     one->step_down_quietly();
   }
 }

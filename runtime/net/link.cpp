@@ -36,7 +36,7 @@ void link::state::step_down() noexcept {
   own = nullptr;
   reader.store(0, std::memory_order_seq_cst);
   if (parked.load(std::memory_order_seq_cst) != 0) return wake_one_parked();
-  if (async_calls.load(std::memory_order_seq_cst) != 0) notice_async();
+  if (async_calls.any()) notice_async();
 }
 
 void link::state::step_down_quietly() noexcept {
@@ -110,10 +110,12 @@ void link::state::drive(pending& slot, base::time_point deadline, Until&& until)
 }
 
 // The callback thread slept until the peer rings, and now the peer rings no more: calls that begin from here on must give
-// notice again. Those that began before are seen when the role is given back.
+// notice again. Those that began before have left the send lock, and are seen when the role is given back.
 void link::state::disarm_watch() noexcept {
   auto armed = watching::armed;
-  watch.compare_exchange_strong(armed, watching::idle, std::memory_order_seq_cst);
+  if (!watch.compare_exchange_strong(armed, watching::idle, std::memory_order_seq_cst)) return;
+  through->send_lock().lock();
+  through->send_lock().unlock();
 }
 
 template <class Until>
@@ -163,6 +165,7 @@ bool link::state::drain() {
     }
     on_frame(what);
   }
+  if (ended_quietly) wake_who_was_not_woken();
   if (frames != 0 && starving.load(std::memory_order_relaxed) != 0) poke_starving();
   return frames != 0;
 }
@@ -232,15 +235,33 @@ void link::state::bump(pending& slot) noexcept {
   if ((was & pending::parked_bit) != 0) base::futex_wake(slot.state_, 1);
 }
 
+// Nobody but the leader waits for its own slot. Waiters of a call with `call_events` are looked for once a drain, before
+// the leader sleeps or steps down: until then a plain store is enough.
 void link::state::complete(pending& slot, completion how) noexcept {
   call_events* events = slot.events_;  // the slot may be gone once it is done, unless it has events
   slot.how_ = how;
-  const auto was =
-      slot.state_.fetch_add(pending::event_one | pending::done_bit, std::memory_order_acq_rel);
-  if ((was & pending::parked_bit) != 0) base::futex_wake(slot.state_, 1);
+  if (events == nullptr && &slot != own) {
+    const auto was =
+        slot.state_.fetch_add(pending::event_one | pending::done_bit, std::memory_order_acq_rel);
+    if ((was & pending::parked_bit) != 0) base::futex_wake(slot.state_, 1);
+    return;
+  }
+  const auto now = slot.state_.load(std::memory_order_relaxed);
+  slot.state_.store((now + pending::event_one) | pending::done_bit, std::memory_order_release);
   if (events == nullptr) return;
-  async_calls.fetch_sub(1, std::memory_order_relaxed);
+  ended_quietly = true;
+  async_calls.ended();
   events->on_done(slot);
+}
+
+// A waiter counts itself as parked before it looks at its slot again: either it sees the end, or we see it here.
+void link::state::wake_who_was_not_woken() noexcept {
+  ended_quietly = false;
+  reader.exchange(1, std::memory_order_seq_cst);
+  if (parked.load(std::memory_order_seq_cst) == 0) return;
+  const std::lock_guard lock(parked_mutex);
+  for (auto* slot = parked_first; slot != nullptr; slot = slot->parked_next_)
+    if (slot->done()) base::futex_wake(slot->state_, 1);
 }
 
 void link::state::lose_all() {
@@ -251,9 +272,10 @@ void link::state::lose_all() {
   }
   const auto why = through->why();
   for (auto* slot : lost) {
-    slot->error_ = why;
+    slot->set_error(why);
     complete(*slot, completion::lost);
   }
+  if (ended_quietly) wake_who_was_not_woken();
   poke_starving();
   if (!std::exchange(told_closed, true) && how_.events != nullptr)
     how_.events->on_closed(self, why);
@@ -302,7 +324,7 @@ void link::state::give_up(pending& slot, completion how, leave what) {
     return;
   }
   slot.how_ = how;
-  if (slot.events_ != nullptr) async_calls.fetch_sub(1, std::memory_order_relaxed);
+  if (slot.events_ != nullptr) async_calls.let_go();
   slot.state_.fetch_or(pending::done_bit, std::memory_order_release);
   if (what == leave::leave_running) return;
   frame_header stop;
@@ -332,45 +354,58 @@ reservation link::begin(pending& slot,
                         std::span<const base::external> externals,
                         base::time_point patience_until) {
   auto& me = *self_;
-  slot.how_ = completion::under_way;
-  slot.error_.reset();
+  slot.begin();
   slot.credit_.store(items_initial, std::memory_order_relaxed);
+  reservation open;
   const auto refuse = [&](error_info why) {
-    slot.error_ = std::move(why);
+    slot.set_error(std::move(why));
     slot.how_ = completion::refused;
     slot.state_.store(pending::done_bit, std::memory_order_release);
-    return reservation();
   };
   for (;;) {
-    if (me.through->forked())
-      return refuse(fail(kind::invalid, "forked",
-                         "this handle belongs to the parent process: connect again after fork()"));
-    if (me.through->ended()) return refuse(me.through->why());
-    if (body > message_bytes_max || externals.size() > externals_max)
-      return refuse(fail(kind::invalid, "too_large", "a call's arguments may hold 4 GiB at most"));
-    if (me.calls.has_place()) {
-      auto open = me.through->open(header, body, externals, channel::when_full::refuse);
+    if (me.calls.has_place()) [[likely]] {
+      open = me.through->open(header, body, externals, channel::when_full::refuse);
       if (open && me.enter(open, slot)) return open;
+      open = {};
+    }
+    if (me.through->forked()) {
+      refuse(fail(kind::invalid, "forked",
+                  "this handle belongs to the parent process: connect again after fork()"));
+      return open;
+    }
+    if (me.through->ended()) {
+      refuse(me.through->why());
+      return open;
+    }
+    if (body > message_bytes_max || externals.size() > externals_max) {
+      refuse(fail(kind::invalid, "too_large", "a call's arguments may hold 4 GiB at most"));
+      return open;
     }
     if (!me.wait_for_credit_and_room(body, patience_until)) {
       me.through->count_overload();
       auto why =
           fail(kind::overloaded, "queue_full", "the callee's queue is full; nothing was started");
       why.retry_after_ms = retry_after_ms;
-      return refuse(std::move(why));
+      refuse(std::move(why));
+      return open;
     }
   }
 }
 
 // Under the send lock, which a direct reservation holds already; the id goes into the header that was just written.
+// Under it, too, the callback thread learns of the call, or we learn that it rests (`driver::state::rest`).
 bool link::state::enter(reservation& open, pending& slot) noexcept {
   const bool direct = open.draft_ == nullptr;
   if (!direct) through->send_lock().lock();
   const bool enters = calls.has_place() && !through->ended();
-  if (enters) {
+  bool rests = false;
+  if (enters) [[likely]] {
     slot.state_.store(0, std::memory_order_relaxed);
     slot.id_ = calls.take(slot);
-    if (slot.events_ != nullptr) async_calls.fetch_add(1, std::memory_order_seq_cst);
+    if (slot.events_ != nullptr) {
+      async_calls.begun();
+      rests = watch.load(std::memory_order_relaxed) == watching::idle;
+    }
     open.undo_on_ = this;
     open.undo_what_ = slot.id_;
     open.undo_ = [](void* on, std::uint64_t id) noexcept { static_cast<state*>(on)->undo(id); };
@@ -378,8 +413,7 @@ bool link::state::enter(reservation& open, pending& slot) noexcept {
   if (!direct) through->send_lock().unlock();
   if (!enters) return false;
   open.set_call(slot.id_);
-  if (slot.events_ != nullptr && watch.load(std::memory_order_seq_cst) == watching::idle)
-    notice_async();
+  if (rests) notice_async();
   return true;
 }
 
@@ -390,7 +424,7 @@ void link::state::undo(std::uint64_t id) noexcept {
     slot = calls.untake(id);
   }
   if (slot == nullptr) return;  // the link ended meanwhile and completed it
-  if (slot->events_ != nullptr) async_calls.fetch_sub(1, std::memory_order_relaxed);
+  if (slot->events_ != nullptr) async_calls.let_go();
   slot->how_ = completion::abandoned;
   slot->state_.fetch_or(pending::done_bit, std::memory_order_release);
 }
@@ -410,8 +444,8 @@ completion link::wait(pending& slot, base::time_point deadline, late then) {
   const bool in_time = then == late::abandon && slot.how_ == completion::answered;
   if (in_time || slot.how_ == completion::lost || slot.never_started()) return slot.how_;
   slot.how_ = completion::timed_out;
-  slot.error_ = fail(kind::timed_out, "unknown",
-                     "the deadline passed while the call was under way; it may have started");
+  slot.set_error(fail(kind::timed_out, "unknown",
+                      "the deadline passed while the call was under way; it may have started"));
   return slot.how_;
 }
 

@@ -24,6 +24,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace berth::net {
 
@@ -118,6 +119,12 @@ class pending {
     return credit_.load(std::memory_order_acquire);
   }
 
+  /// Lets go of what the answer holds. For a slot that is done and will be used again.
+  void forget_answer() noexcept {
+    answer_.body.clear();
+    if (!answer_.externals.empty()) answer_.externals.clear();
+  }
+
  private:
   friend class link;
   friend class call_table;
@@ -127,15 +134,32 @@ class pending {
   static constexpr std::uint32_t heard_bit = 8;
   static constexpr std::uint32_t event_one = 16;
 
+  void begin() noexcept {
+    how_ = completion::under_way;
+    if (has_error_) [[unlikely]]
+      clear_error();
+  }
+
+  void set_error(error_info why) {
+    error_ = std::move(why);
+    has_error_ = true;
+  }
+
+  void clear_error() noexcept {
+    error_.reset();
+    has_error_ = false;
+  }
+
   std::atomic<std::uint32_t> state_{done_bit};
   completion how_ = completion::abandoned;
+  bool has_error_ = false;  // `error_` lies far away
+  std::atomic<std::uint32_t> credit_{0};
   call_events* events_;
   std::uint64_t id_ = 0;
-  std::atomic<std::uint32_t> credit_{0};
-  std::optional<error_info> error_;
   message answer_;
   pending* parked_next_ = nullptr;  // list of parked waiters, guarded by the link
   pending* parked_prev_ = nullptr;
+  std::optional<error_info> error_;
 };
 
 /// Room for one frame, straight in the lane. Holds the link's send lock: fill it and `commit` at once; going away
@@ -143,10 +167,22 @@ class pending {
 class reservation {
  public:
   reservation() noexcept = default;
-  reservation(reservation&& other) noexcept;
-  reservation& operator=(reservation&&) = delete;
+
+  reservation(reservation&& other) noexcept { take(other); }
+
+  reservation& operator=(reservation&& other) noexcept {
+    if (this == &other) return *this;
+    if (channel_ != nullptr) give_back();
+    take(other);
+    return *this;
+  }
+
   reservation(const reservation&) = delete;
-  ~reservation();
+  reservation& operator=(const reservation&) = delete;
+
+  ~reservation() {
+    if (channel_ != nullptr) give_back();
+  }
 
   explicit operator bool() const noexcept { return body_ != nullptr; }
 
@@ -161,6 +197,17 @@ class reservation {
   friend class link;
   friend class served_link;
   void set_call(std::uint64_t id) noexcept;
+  void give_back() noexcept;
+
+  void take(reservation& other) noexcept {
+    channel_ = std::exchange(other.channel_, nullptr);
+    body_ = std::exchange(other.body_, nullptr);
+    draft_ = std::exchange(other.draft_, nullptr);
+    undo_ = std::exchange(other.undo_, nullptr);
+    undo_on_ = other.undo_on_;
+    undo_what_ = other.undo_what_;
+  }
+
   channel* channel_ = nullptr;
   std::byte* body_ = nullptr;
   void* draft_ = nullptr;  // the channel's: set when the frame does not go straight into the lane

@@ -26,6 +26,29 @@ enum class watching : std::uint32_t {
   armed,    ///< it drives the link, or sleeps until the peer rings
 };
 
+/// Calls under way that nobody may be waiting for. Each count has one writer at a time, so that a warm call counts
+/// without locked instructions.
+class async_tally {
+ public:
+  // By the holder of the send lock.
+  void begun() noexcept { begun_.add(1); }
+
+  // By the reader.
+  void ended() noexcept { ended_.add(1); }
+
+  // By any thread.
+  void let_go() noexcept { let_go_.fetch_add(1, std::memory_order_relaxed); }
+
+  [[nodiscard]] bool any() const noexcept {
+    return begun_.get() != ended_.get() + let_go_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  tally begun_;
+  std::atomic<std::uint64_t> let_go_{0};
+  alignas(64) tally ended_;
+};
+
 /// The spinning habits of this thread.
 [[nodiscard]] base::waiter& waiter_of_thread();
 
@@ -59,6 +82,7 @@ struct link::state {
 
   // --- completion
   void complete(pending& slot, completion how) noexcept;
+  void wake_who_was_not_woken() noexcept;
   void on_frame(arrival& what);
   void on_final(arrival& what);
   void on_event(arrival& what);
@@ -85,14 +109,15 @@ struct link::state {
   tally spin_hits;
   tally spin_misses;
   alignas(64) std::atomic<std::uint32_t> parked{0};
-  std::atomic<std::uint32_t> contenders{0};   // callers that would rather lead
-  std::atomic<std::uint32_t> starving{0};     // callers that wait for a credit or for room
-  std::atomic<std::uint32_t> async_calls{0};  // under way, with `call_events`
+  std::atomic<std::uint32_t> contenders{0};  // callers that would rather lead
+  std::atomic<std::uint32_t> starving{0};    // callers that wait for a credit or for room
   std::atomic<watching> watch{watching::idle};
   const pending* own = nullptr;  // the leader's slot, when only the leader can end it
+  bool ended_quietly = false;    // by the leader: completed slots whose waiters it did not look for
   bool told_closed = false;      // by the leader
   std::mutex parked_mutex;
   pending* parked_first = nullptr;
+  async_tally async_calls;  // with `call_events`
 
   // The callback thread's own notes.
   std::uint64_t drives_seen = 0;

@@ -39,12 +39,20 @@ class body_bytes {
 
   /// Room for `size` bytes whose content is undefined; what was there is gone.
   /// Throws std::bad_alloc when memory is out.
-  std::byte* reset(std::size_t size);
+  std::byte* reset(std::size_t size) {
+    if (size > (heap_ != nullptr ? room_ : inline_bytes)) [[unlikely]]
+      grow(size);
+    size_ = size;
+    return data();
+  }
 
   /// Shortens to `size` bytes.
   void shrink(std::size_t size) noexcept { size_ = size < size_ ? size : size_; }
 
-  void clear() noexcept;
+  void clear() noexcept {
+    size_ = 0;
+    if (heap_ != nullptr) free_heap();
+  }
 
   [[nodiscard]] std::byte* data() noexcept { return heap_ != nullptr ? heap_ : inline_; }
 
@@ -57,6 +65,9 @@ class body_bytes {
   [[nodiscard]] std::span<const std::byte> bytes() const noexcept { return {data(), size_}; }
 
  private:
+  void grow(std::size_t size);
+  void free_heap() noexcept;
+
   void take(body_bytes& other) noexcept {
     heap_ = std::exchange(other.heap_, nullptr);
     room_ = std::exchange(other.room_, 0);

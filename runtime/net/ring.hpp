@@ -71,7 +71,12 @@ class ring_producer {
     return at_.bytes + (head_ & (at_.size - 1));
   }
 
-  void commit(std::size_t bytes) noexcept { head_ += bytes; }
+  // A frame to come finds its line here already: the peer has long read what lies there, and a store that waits for its
+  // line holds up the next locked instruction.
+  void commit(std::size_t bytes) noexcept {
+    head_ += bytes;
+    base::fetch_to_write(at_.bytes + ((head_ + write_ahead) & (at_.size - 1)));
+  }
 
   /// Returns whether the consumer must be woken. Sequentially consistent with `asleep`: either we see it asleep, or it
   /// sees the new head before it sleeps.
@@ -106,6 +111,9 @@ class ring_producer {
     if (tail - tail_seen_ <= head_ - tail_seen_) tail_seen_ = tail;
     return head_ + bytes - tail_seen_ <= at_.size;
   }
+
+  static constexpr std::uint64_t write_ahead =
+      256;  // bytes: four small frames, about one line's way
 
   ring_place at_;
   std::uint64_t head_ = 0;

@@ -35,8 +35,7 @@ std::string_view in_words(flaw f) {
 
 }  // namespace
 
-result<void> check(const plan& p) {
-  if (p.bytes <= block_bytes_max) return {};
+error_info too_large(const plan& p) {
   return fail(kind::invalid, "too_large",
               "these values need a block of " + std::to_string(p.bytes)
                   + " bytes; a block holds at most " + std::to_string(block_bytes_max)

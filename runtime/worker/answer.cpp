@@ -72,13 +72,13 @@ int answer::attach(void* self, const berth_external* externals, std::uint32_t co
 }
 
 void* answer::room_for(std::uint64_t size) {
-  room_.emplace(to_.begin(kind_, call_, size, {}, 0, version_));
-  if (!*room_) {
+  room_ = to_.begin(kind_, call_, size, {}, 0, version_);
+  if (!room_) {
     lost_ = true;
     return nullptr;
   }
   holds_room = true;
-  return room_->body();
+  return room_.body();
 }
 
 void* answer::room_aside(std::uint64_t size) {
@@ -94,10 +94,10 @@ int answer::take_externals(const berth_external* externals, std::uint32_t count)
   if (with_.as
       == binding::form::same) {  // borrowed payloads end with the thunk: the link takes them now
     aside_used_ = false;
-    room_.emplace(to_.begin(kind_, call_, aside_bytes_, for_lane(aside_externals_), 0, version_));
-    lost_ = !*room_;
+    room_ = to_.begin(kind_, call_, aside_bytes_, for_lane(aside_externals_), 0, version_);
+    lost_ = !room_;
     if (lost_) return 0;
-    std::memcpy(room_->body(), aside_.data(), aside_bytes_);
+    std::memcpy(room_.body(), aside_.data(), aside_bytes_);
     return 1;
   }
   for (auto& one : aside_externals_) {
@@ -123,8 +123,7 @@ void answer::send() {
 
 void answer::send_value() {
   if (room_) {
-    room_->commit(publish_);
-    room_.reset();
+    room_.commit(publish_);
   } else if (ended_ || (!aside_used_ && with_.as != binding::form::self_describing)) {
     auto room = to_.begin(net::frame_kind::result, call_, 0, {}, 0, version_);
     if (room) room.commit(publish_);
@@ -134,7 +133,7 @@ void answer::send_value() {
 }
 
 void answer::send_failure() {
-  room_.reset();
+  room_ = {};
   const auto body = net::encode_failure(*why_);
   auto room = to_.begin(net::frame_kind::failure, call_, body.size(), {}, 0, version_);
   if (!room) return;

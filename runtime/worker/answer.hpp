@@ -74,7 +74,7 @@ class answer final : public call_reports {
   const std::uint32_t version_;
   const net::reservation::when publish_;
   net::frame_kind kind_ = net::frame_kind::result;
-  std::optional<net::reservation> room_;
+  net::reservation room_;
   bool lost_ = false;   // the link is gone
   bool ended_ = false;  // the stream is complete
   std::optional<error_info> why_;

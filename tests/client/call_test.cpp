@@ -1,7 +1,9 @@
 #include "runtime/client/dynamic.hpp"
 #include "tests/support/served_here.hpp"
 
+#include <array>
 #include <atomic>
+#include <barrier>
 #include <berth/berth.hpp>
 #include <cmath>
 #include <gtest/gtest.h>
@@ -313,6 +315,45 @@ TEST(call, a_thousand_futures_under_way) {
     all.push_back(f.async(i, i));
   for (int i = 0; i < 1000; ++i)
     EXPECT_EQ(all[i].get(), 2 * i);
+}
+
+TEST(call, futures_are_answered_whatever_thread_waits_for_them) {
+  constexpr int threads = 4, each = 100, rounds = 20;
+  const replica_here served("add");
+  const session_to here(served);
+  const auto f = here.function<int(int, int)>();
+  std::array<std::vector<future<int>>, threads> made;
+  std::barrier meet(threads);
+  std::atomic<int> wrong{0};
+  std::vector<std::thread> running;
+  for (int t = 0; t < threads; ++t)
+    running.emplace_back([&, t] {
+      for (int round = 0; round < rounds; ++round) {
+        for (int i = 0; i < each; ++i)
+          made[t].push_back(f.async(t, i));
+        meet.arrive_and_wait();
+        const int other = (t + 1) % threads;
+        for (int i = 0; i < each; ++i)
+          wrong += made[other][i].get() != other + i;
+        made[other].clear();
+        meet.arrive_and_wait();
+      }
+    });
+  for (auto& one : running)
+    one.join();
+  EXPECT_EQ(wrong, 0);
+  EXPECT_EQ(served.page->finished(), static_cast<std::uint64_t>(threads * each * rounds));
+}
+
+TEST(call, a_future_knows_nothing_of_payloads_that_came_before_it) {
+  const replica_here served("doubled");
+  const session_to here(served);
+  const auto f = here.function<std::vector<float>(const std::vector<float>&)>();
+  for (const std::size_t n : {std::size_t{3'000'000}, std::size_t{10}, std::size_t{3'000'000}}) {
+    const auto got = f.async(std::vector<float>(n, 1.5f)).get();
+    ASSERT_EQ(got.size(), n);
+    EXPECT_EQ(got.back(), 3.f);
+  }
 }
 
 TEST(call, map_gives_every_item_its_result) {

@@ -37,8 +37,15 @@ struct plan {
   friend bool operator==(const plan&, const plan&) = default;
 };
 
+/// The error of a block that would exceed `block_bytes_max`.
+[[nodiscard]] BERTH_API error_info too_large(const plan& p);
+
 /// Errors: `invalid` (`too_large`) when the block would exceed `block_bytes_max`.
-[[nodiscard]] BERTH_API result<void> check(const plan& p);
+[[nodiscard]] inline result<void> check(const plan& p) {
+  if (p.bytes <= block_bytes_max) [[likely]]
+    return {};
+  return too_large(p);
+}
 
 }  // namespace berth::codec
 

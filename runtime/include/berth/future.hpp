@@ -20,16 +20,21 @@ class future;
 namespace detail {
 
 /// One outcome that somebody may wait for; reference-counted, starts with one reference.
+///
+/// What became of it and who refers to it stand in one word: ending a call and letting go of it is one step.
 class BERTH_API pending {
  public:
   pending() = default;
   pending(const pending&) = delete;
   pending& operator=(const pending&) = delete;
 
-  void add_ref() noexcept { refs_.fetch_add(1, std::memory_order_relaxed); }
+  void add_ref() noexcept { state_.fetch_add(ref_one, std::memory_order_relaxed); }
 
+  /// The last reference needs no locked instruction: nobody else can make another.
   void release() noexcept {
-    if (refs_.fetch_sub(1, std::memory_order_acq_rel) == 1) destroy();
+    if (state_.load(std::memory_order_acquire) / ref_one == 1
+        || state_.fetch_sub(ref_one, std::memory_order_acq_rel) / ref_one == 1)
+      destroy();
   }
 
   [[nodiscard]] bool done() const noexcept {
@@ -57,8 +62,16 @@ class BERTH_API pending {
   /// Waits until done or `end`; the base class sleeps, a remote call drives its link.
   virtual bool wait_here(std::chrono::steady_clock::time_point end);
 
+  /// A further reference while the maker's is the only one.
+  void add_first_ref() noexcept {
+    state_.store(state_.load(std::memory_order_relaxed) + ref_one, std::memory_order_relaxed);
+  }
+
   /// Marks it done, wakes who waits, queues the continuation. Once. The caller holds a reference.
   void complete();
+
+  /// `complete`, and lets go of the caller's reference; true when that was the last one: `destroy` it.
+  [[nodiscard]] bool complete_and_let_go();
 
   bool sleep_until(std::chrono::steady_clock::time_point end);
 
@@ -69,9 +82,9 @@ class BERTH_API pending {
   static constexpr std::uint32_t done_bit = 1;
   static constexpr std::uint32_t continuation_bit = 2;
   static constexpr std::uint32_t sleeper_bit = 4;
+  static constexpr std::uint32_t ref_one = 8;
 
-  std::atomic<std::uint32_t> state_{0};
-  std::atomic<std::uint32_t> refs_{1};
+  std::atomic<std::uint32_t> state_{ref_one};
   void (*run_)(void*) = nullptr;
   void* argument_ = nullptr;
 };
