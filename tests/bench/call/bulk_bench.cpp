@@ -12,8 +12,6 @@
 namespace berth::bench {
 namespace {
 
-constexpr std::size_t mebibyte = std::size_t{1} << 20;
-
 double ends_of(const tensor<float>& xs) {
   return xs.size() == 0 ? 0 : xs[0] + xs[xs.size() - 1];
 }
@@ -29,11 +27,13 @@ int echo(int x) {
 
 class bulk_figures {
  public:
-  explicit bulk_figures(const settings& how) : how_(how) {}
+  explicit bulk_figures(const settings& how) : how_(how), rows_(how, "call", "call of a tensor") {}
 
   void run() {
     if (how_.wants("call.connect")) starts();
-    if (how_.wants("call.tensor")) tensors();
+    if (how_.wants("call.tensor.64MiB") || how_.wants("call.tensor.shared")) tensors();
+    if (how_.wants("call.tensor.tcp")) over_tcp();
+    if (how_.wants("call.beside")) beside();
     if (how_.wants("call.map")) maps();
   }
 
@@ -118,6 +118,31 @@ class bulk_figures {
     print(r);
   }
 
+  void over_tcp() {
+    const testing::cluster lab;
+    const auto name = lab.rt().on("local").send<&ends_of>().publish("bench/ends@tcp", "TCP").name;
+    const auto f = connect_over_tcp(lab).function<double(const tensor<float>&)>(name + "@tcp");
+    tensor<float> xs(extents{64 * mebibyte / sizeof(float)});
+    xs.edit()[0] = 1;
+    const auto* from = reinterpret_cast<const char*>(xs.data().data());
+    expect(f(xs) == 1, "a wrong tensor");
+    print(rows_.tensor_tcp(from, 64 * mebibyte, [&] { expect(f(xs) == 1, "a wrong tensor"); }));
+  }
+
+  /// The small call is the same function with an empty tensor, so that it goes over the same link to the same worker,
+  /// which runs one call at a time.
+  void beside() {
+    const testing::cluster lab;
+    const auto f = lab.rt().on("local").send<&ends_of>();
+    tensor<float> xs(extents{256 * mebibyte / sizeof(float)});
+    const tensor<float> none(extents{0});
+    xs.edit()[0] = 1;
+    expect(f(xs) == 1, "a wrong tensor");
+    for (const auto& r : rows_.beside_big(
+             256 * mebibyte, [&] { f(none); }, [&] { f(xs); }))
+      print(r);
+  }
+
   void maps() {
     row r = row_of("call.map", "map of 10,000 items that wait 1 ms each, 2 replicas: efficiency",
                    "", ">= 0.95");
@@ -125,7 +150,7 @@ class bulk_figures {
     const auto name =
         lab.rt().on("local").send<&wait_a_millisecond>().publish("bench/wait@map", "map", 2).name;
     const auto f = lab.rt().function<int(int)>(name + "@map");
-    std::vector<int> items(how_.rounds < 15 ? 1000 : 10'000);
+    std::vector<int> items(how_.quick ? 1000 : 10'000);
     for (std::size_t i = 0; i < items.size(); ++i)
       items[i] = static_cast<int>(i);
     const double pause = median_pause_s();
@@ -154,6 +179,7 @@ class bulk_figures {
   }
 
   const settings how_;
+  const call_rows rows_;
 };
 
 }  // namespace

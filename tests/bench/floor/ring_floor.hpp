@@ -1,6 +1,10 @@
 #pragma once
-// The least a call over shared-memory rings can cost: a 32-byte header and a flat block of two numbers each way, the
-// links' waiting rule and bells, and nothing else: no ids to look up, no credits, no errors.
+// The least a call over shared-memory rings can cost: a 32-byte header and a flat block each way, the links' waiting rule
+// and bells, and nothing else: no ids to look up, no credits, no errors.
+//
+// What makes it a call and not a counter is kept, though a compiler that sees both ends of the loop would drop it: a
+// frame is copied out whole before anybody looks at it, its header is checked against what may have arrived, and an
+// answer is written anew under the id that was asked.
 
 #include "tests/bench/floor/child.hpp"
 #include "tests/bench/floor/spin.hpp"
@@ -17,15 +21,40 @@
 
 namespace berth::bench {
 
-struct floor_frame {
+struct floor_header {
   std::uint64_t id;
   std::uint64_t revision;
   std::uint32_t binding, deadline, size, flags;
-  double a, b;
-  std::uint64_t padding[2];
 };
 
-static_assert(sizeof(floor_frame) == 64);
+static_assert(sizeof(floor_header) == 32);
+
+/// Blocks of a call and of its answer.
+struct floor_arguments {
+  double a, b;
+};
+
+struct floor_result {
+  double sum;
+};
+
+inline constexpr std::size_t floor_block_bytes_max = 32;
+inline constexpr std::size_t floor_frame_bytes = sizeof(floor_header) + floor_block_bytes_max;
+
+/// A frame that was copied out of a ring.
+struct floor_message {
+  floor_header header;
+  alignas(16) char block[floor_block_bytes_max];
+
+  /// The block, which must be a `Block`. Ends the process when it is not.
+  template <class Block>
+  [[nodiscard]] Block as() const {
+    if (header.size != sizeof(Block)) std::exit(4);
+    Block out;
+    std::memcpy(&out, block, sizeof out);
+    return out;
+  }
+};
 
 inline constexpr std::uint64_t floor_ring_bytes = 64 * 1024;
 
@@ -43,13 +72,18 @@ class floor_end {
   floor_end(floor_ring& out, floor_ring& in, int rings, int waits)
       : out_(out), in_(in), rings_(rings), waits_(waits) {}
 
-  bool put(const floor_frame& frame) {
-    if (head_ + sizeof frame - tail_seen_ > floor_ring_bytes) {
+  template <class Block>
+  bool put(std::uint64_t id, const Block& block) {
+    static_assert(sizeof block <= floor_block_bytes_max);
+    if (head_ + floor_frame_bytes - tail_seen_ > floor_ring_bytes) {
       tail_seen_ = out_.tail.load(std::memory_order_acquire);
-      if (head_ + sizeof frame - tail_seen_ > floor_ring_bytes) return false;
+      if (head_ + floor_frame_bytes - tail_seen_ > floor_ring_bytes) return false;
     }
-    std::memcpy(out_.bytes + head_ % floor_ring_bytes, &frame, sizeof frame);
-    head_ += sizeof frame;
+    const floor_header header{id, 0, 1, 0, sizeof block, 1};
+    char* at = out_.bytes + head_ % floor_ring_bytes;
+    std::memcpy(at, &header, sizeof header);
+    std::memcpy(at + sizeof header, &block, sizeof block);
+    head_ += floor_frame_bytes;
     return true;
   }
 
@@ -66,11 +100,15 @@ class floor_end {
     return head_seen_ != tail_;
   }
 
-  floor_frame take() {
-    floor_frame frame;
-    std::memcpy(&frame, in_.bytes + tail_ % floor_ring_bytes, sizeof frame);
-    tail_ += sizeof frame;
-    return frame;
+  /// Copies the next frame out: its header, then as much of a block as that says.
+  void take(floor_message& to) {
+    const char* at = in_.bytes + tail_ % floor_ring_bytes;
+    std::memcpy(&to.header, at, sizeof to.header);
+    asm volatile("" : "+m"(to.header));
+    if (to.header.size > floor_block_bytes_max || head_seen_ - tail_ < floor_frame_bytes)
+      std::exit(4);
+    std::memcpy(to.block, at + sizeof to.header, to.header.size);
+    tail_ += floor_frame_bytes;
   }
 
   void release() { in_.tail.store(tail_, std::memory_order_release); }
@@ -151,31 +189,33 @@ class ring_floor {
 
   /// One synchronous call.
   static double call(floor_end& end, spinner& habits, double a, double b) {
-    floor_frame frame{++last_id(), 0, 1, 0, 16, 1, a, b, {}};
-    if (!end.put(frame)) std::exit(4);
+    const auto id = ++last_id();
+    if (!end.put(id, floor_arguments{a, b})) std::exit(4);
     end.publish();
     wait(end, habits);
-    const auto answer = end.take();
+    floor_message answer;
+    end.take(answer);
     end.release();
-    if (answer.id != frame.id) std::exit(4);
-    return answer.a;
+    if (answer.header.id != id) std::exit(4);
+    return answer.as<floor_result>().sum;
   }
 
   /// `calls` calls with up to `window` in flight.
   static void pipeline(floor_end& end, spinner& habits, std::uint64_t calls, std::uint64_t window) {
     std::uint64_t sent = 0, got = 0;
+    floor_message answer;
     while (got < calls) {
       int burst = 0;
       while (sent < calls && sent - got < window && burst < 32) {
-        if (!end.put(floor_frame{sent, 0, 1, 0, 16, 1, 1.0, 2.0, {}})) break;
+        if (!end.put(sent, floor_arguments{1.0, 2.0})) break;
         ++sent;
         ++burst;
       }
       end.publish();
       wait(end, habits);
       for (int i = 0; i < 64 && end.ready(); ++i) {
-        if (end.take().a != 3.0) std::exit(4);
-        ++got;
+        end.take(answer);
+        if (answer.header.id != got++ || answer.as<floor_result>().sum != 3.0) std::exit(4);
       }
       end.release();
     }
@@ -192,6 +232,7 @@ class ring_floor {
     for (auto& end : server_)
       ends.push_back(end.get());
     spinner habits;
+    floor_message asked;
     bool rang = false;
     std::uint32_t peer_cpu = ~0U;
     const auto any = [&] {
@@ -208,9 +249,9 @@ class ring_floor {
         if (!end->ready()) continue;
         int n = 0;
         do {
-          auto frame = end->take();
-          frame.a += frame.b;
-          while (!end->put(frame))
+          end->take(asked);
+          const auto of = asked.as<floor_arguments>();
+          while (!end->put(asked.header.id, floor_result{of.a + of.b}))
             end->publish();
           if (++n % 16 == 0) end->publish();
         } while (n < 64 && end->ready());

@@ -4,9 +4,7 @@
 #include "runtime/net/endpoint.hpp"
 #include "runtime/net/link.hpp"
 #include "runtime/net/server.hpp"
-#include "tests/bench/floor/ring_floor.hpp"
-#include "tests/bench/floor/socket_floor.hpp"
-#include "tests/bench/support/row.hpp"
+#include "tests/bench/support/call_rows.hpp"
 
 #include <cstring>
 #include <memory>
@@ -111,141 +109,6 @@ double call(net::link& link, double a, double b) {
   return sum;
 }
 
-/// Median over batches of 16 calls, µs a call.
-template <class Call>
-double tight_us(int calls, Call&& one) {
-  std::vector<double> taken;
-  for (int i = 0; i < calls; i += 16) {
-    const auto from = clock_ns();
-    for (int n = 0; n < 16; ++n)
-      one();
-    taken.push_back(static_cast<double>(clock_ns() - from) / 16e3);
-  }
-  return median(taken);
-}
-
-void pause_us(long us) {
-  const timespec span{0, us * 1000};
-  ::clock_nanosleep(CLOCK_MONOTONIC, 0, &span, nullptr);
-}
-
-struct paced {
-  double p50_us;
-  double cpu_us;  ///< of both processes, a call
-};
-
-template <class Call>
-paced paced_us(int calls, pid_t server, Call&& one) {
-  std::vector<double> taken;
-  const double cpu = own_cpu_s() + process_cpu_s(server);
-  for (int i = 0; i < calls; ++i) {
-    const auto from = clock_ns();
-    one();
-    taken.push_back(static_cast<double>(clock_ns() - from) / 1e3);
-    pause_us(250);
-  }
-  return {median(taken), (own_cpu_s() + process_cpu_s(server) - cpu) * 1e6 / calls};
-}
-
-row row_of(const char* id, const char* what, const char* unit, const char* bar) {
-  row r;
-  r.id = id;
-  r.what = what;
-  r.unit = unit;
-  r.bar = bar;
-  return r;
-}
-
-struct settings {
-  int rounds = 15;
-  int tight_calls = 100'000;
-  int paced_calls = 2'000;
-  std::string only;
-};
-
-void sync_ring(const settings& how) {
-  ring_floor floor(1);
-  linked ours(wire::local, 1);
-  const auto link = ours.link(0);
-  spinner habits;
-  row r = row_of("link.sync.ring", "bare link call, tight loop, ring lane", "us", "<= 2");
-  r.note = "cache line round trip " + std::to_string(cache_line_round_trip_ns()) + " ns";
-  take_pairs(
-      r, how.rounds, {floor.server_pid(), ours.server_pid()},
-      [&] {
-        return tight_us(how.tight_calls,
-                        [&] { ring_floor::call(floor.client(0), habits, 1.0, 2.0); });
-      },
-      [&] { return tight_us(how.tight_calls, [&] { call(*link, 1.0, 2.0); }); });
-  const auto seen = link->statistics();
-  r.note += ", spin misses " + std::to_string(seen.spin_misses) + " of "
-            + std::to_string(seen.frames_in) + ", rescues " + std::to_string(seen.rescues);
-  print(r);
-}
-
-void paced_ring(const settings& how) {
-  ping_pong floor(wire::local, false, 64);
-  linked ours(wire::local, 1);
-  const auto link = ours.link(0);
-  row latency = row_of("link.paced.ring", "bare link call each 250 us", "us", "<= 1.3");
-  row cpu = row_of("link.paced.ring.cpu", "processor time of both processes, a call each 250 us",
-                   "us", "<= 2");
-  std::vector<double> ratios, floors, mine;
-  take_pairs(
-      latency, how.rounds, {floor.server_pid(), ours.server_pid()},
-      [&] {
-        const auto one = paced_us(how.paced_calls, floor.server_pid(), [&] { floor.call(); });
-        floors.push_back(one.cpu_us);
-        return one.p50_us;
-      },
-      [&] {
-        const auto one = paced_us(how.paced_calls, ours.server_pid(), [&] { call(*link, 1, 2); });
-        mine.push_back(one.cpu_us);
-        ratios.push_back(one.cpu_us / floors.back());
-        return one.p50_us;
-      });
-  cpu.floor = median(floors);
-  cpu.ours = median(mine);
-  cpu.judged = median(ratios);
-  cpu.rounds = latency.rounds;
-  cpu.is_void = latency.is_void;
-  print(latency);
-  print(cpu);
-}
-
-void busy_ring(const settings& how) {
-  ping_pong floor(wire::local, false, 64);
-  linked ours(wire::local, 1);
-  const auto link = ours.link(0);
-  std::vector<std::unique_ptr<child>> hogs;
-  std::vector<pid_t> pids{floor.server_pid(), ours.server_pid()};
-  for (int i = 0; i < 2; ++i) {
-    hogs.push_back(std::make_unique<child>([] {
-      for (;;)
-        relax();
-    }));
-    pids.push_back(hogs.back()->pid());
-  }
-  row r =
-      row_of("link.busy.ring", "bare link call, tight loop, beside two busy loops", "us", "<= 1.5");
-  take_pairs(
-      r, how.rounds, pids, [&] { return tight_us(how.tight_calls / 10, [&] { floor.call(); }); },
-      [&] { return tight_us(how.tight_calls / 10, [&] { call(*link, 1, 2); }); });
-  print(r);
-}
-
-void sync_tcp(const settings& how) {
-  ping_pong floor(wire::tcp, true, 64);
-  linked ours(wire::tcp, 1);
-  const auto link = ours.link(0);
-  row r = row_of("link.sync.tcp", "bare link call, tight loop, TCP loopback", "us", "<= 1.5");
-  take_pairs(
-      r, how.rounds, {floor.server_pid(), ours.server_pid()},
-      [&] { return tight_us(how.tight_calls / 5, [&] { floor.call(); }); },
-      [&] { return tight_us(how.tight_calls / 5, [&] { call(*link, 1, 2); }); });
-  print(r);
-}
-
 struct ended : net::call_events {};
 
 /// Calls with 1000 under way, waiting for the oldest.
@@ -263,101 +126,6 @@ void window(net::link& link, int calls, std::vector<std::unique_ptr<net::pending
     link.wait(*slot);
 }
 
-void async_ring(const settings& how) {
-  row r = row_of("link.async.ring", "1000 bare link calls in flight, ring lane", "1/s", ">= 0.25");
-  row worst = row_of("link.async.ring.worst", "the same, worst of 20 starts", "1/s", ">= 0.15");
-  std::vector<double> floors, mine;
-  const int calls = how.tight_calls * 5;
-  take_pairs(
-      r, 20, {},
-      [&] {
-        ring_floor floor(1);
-        spinner habits;
-        const double from = now_s();
-        ring_floor::pipeline(floor.client(0), habits, static_cast<std::uint64_t>(calls), 1000);
-        floors.push_back(calls / (now_s() - from));
-        return floors.back();
-      },
-      [&] {
-        linked ours(wire::local, 1);
-        auto drives = net::driver::start();
-        const auto link = ours.link(0, drives->get());
-        ended events;
-        std::vector<std::unique_ptr<net::pending>> slots;
-        for (int i = 0; i < 1000; ++i)
-          slots.push_back(std::make_unique<net::pending>(&events));
-        const double from = now_s();
-        window(*link, calls, slots);
-        mine.push_back(calls / (now_s() - from));
-        return mine.back();
-      });
-  worst.floor = *std::min_element(floors.begin(), floors.end());
-  worst.ours = *std::min_element(mine.begin(), mine.end());
-  worst.judged = worst.ours / worst.floor;
-  worst.rounds = r.rounds;
-  print(r);
-  print(worst);
-}
-
-/// Calls a second of four client processes together.
-double four_clients(const std::function<void(int client, std::uint64_t calls)>& run, int calls) {
-  struct gate {
-    std::atomic<int> ready;
-    std::atomic<bool> go;
-  };
-
-  auto* shared = static_cast<gate*>(shared_memory(sizeof(gate)));
-  std::vector<std::unique_ptr<child>> clients;
-  for (int i = 0; i < 4; ++i)
-    clients.push_back(std::make_unique<child>([&, i] {
-      run(i, 0);
-      ++shared->ready;
-      while (!shared->go)
-        pause_us(50);
-      run(i, static_cast<std::uint64_t>(calls));
-    }));
-  while (shared->ready < 4)
-    pause_us(200);
-  const double from = now_s();
-  shared->go = true;
-  for (auto& one : clients)
-    one->join();
-  return 4.0 * calls / (now_s() - from);
-}
-
-void four_ring(const settings& how) {
-  row r = row_of("link.four.ring", "four client processes, one server, bare link calls", "1/s",
-                 ">= 0.4");
-  const int calls = how.tight_calls / 2;
-  take_pairs(
-      r, how.rounds, {},
-      [&] {
-        ring_floor floor(4);
-        spinner habits;
-        return four_clients(
-            [&](int client, std::uint64_t n) {
-              for (std::uint64_t i = 0; i < n; ++i)
-                ring_floor::call(floor.client(client), habits, 1, 2);
-            },
-            calls);
-      },
-      [&] {
-        linked ours(wire::local, 4);
-        std::unique_ptr<net::link> link;
-        return four_clients(
-            [&](int client, std::uint64_t n) {
-              if (!link) link = ours.link(client);
-              for (std::uint64_t i = 0; i < n; ++i)
-                call(*link, 1, 2);
-              if (n != 0) static_cast<void>(link.release());  // the process ends, the link with it
-            },
-            calls);
-      });
-  print(r);
-}
-
-constexpr std::size_t tensor_bytes = std::size_t{64} << 20;
-
 double send_external(net::link& link, const base::external& payload) {
   const auto from = clock_ns();
   net::pending slot;
@@ -368,144 +136,154 @@ double send_external(net::link& link, const base::external& payload) {
   return static_cast<double>(clock_ns() - from) / 1e6;
 }
 
-void tensor_ring(const settings& how) {
-  linked ours(wire::local, 1);
-  const auto link = ours.link(0);
-  std::vector<char> from(tensor_bytes, 1), to(tensor_bytes, 2);
-  base::external plain;
-  plain.bytes = std::as_bytes(std::span(from));
-  send_external(*link, plain);
-  row r = row_of("link.tensor.ring", "64 MiB payload, copied into a kept segment, steady state",
-                 "ms", "<= 2");
-  take_pairs(
-      r, how.rounds, {ours.server_pid()},
-      [&] {
-        const auto at = clock_ns();
-        std::memcpy(to.data(), from.data(), tensor_bytes);
-        asm volatile("" ::"r"(to.data()) : "memory");
-        return static_cast<double>(clock_ns() - at) / 1e6;
-      },
-      [&] { return send_external(*link, plain); });
-  print(r);
-  for (const std::size_t bytes : {tensor_bytes, std::size_t{1} << 30}) {
-    auto made = base::segment::create(bytes);
-    if (!made) continue;
-    base::external shared;
-    shared.bytes = {(*made)->data(), bytes};
-    shared.shared = *made;
-    send_external(*link, shared);
-    std::vector<double> taken;
-    for (int i = 0; i < how.rounds; ++i)
-      taken.push_back(send_external(*link, shared) * 1e3);
-    row s = row_of(bytes == tensor_bytes ? "link.tensor.shared.64" : "link.tensor.shared.1024",
-                   "payload made in shared memory", "us", "<= 100");
-    s.ours = s.judged = median(taken);
-    s.worst = quantile(taken, 1);
-    s.rounds = how.rounds;
-    print(s);
+constexpr std::size_t tensor_bytes = 64 * mebibyte;
+
+class link_figures {
+ public:
+  explicit link_figures(const settings& how) : rows_(how, "link", "bare link call") {}
+
+  void run() {
+    if (rows_.wants(".sync.ring")) sync();
+    if (rows_.wants(".paced.ring")) paced();
+    if (rows_.wants(".busy.ring")) busy();
+    if (rows_.wants(".sync.tcp")) tcp();
+    if (rows_.wants(".async.ring")) async();
+    if (rows_.wants(".four.ring")) four();
+    if (rows_.wants(".tensor.ring")) tensor_ring();
+    if (rows_.wants(".tensor.shared")) tensor_shared();
+    if (rows_.wants(".tensor.tcp")) tensor_tcp();
+    if (rows_.wants(".beside")) beside();
   }
-}
 
-void tensor_tcp(const settings& how) {
-  raw_send floor(tensor_bytes);
-  linked ours(wire::tcp, 1);
-  const auto link = ours.link(0);
-  const auto kept = std::make_shared<std::vector<char>>(tensor_bytes, 1);
-  const auto& from = *kept;
-  base::external plain;  // with an owner, as a tensor has one: the link sends from where it lies
-  plain.bytes = std::as_bytes(std::span(from));
-  plain.owner = kept;
-  send_external(*link, plain);
-  row r = row_of("link.tensor.tcp", "64 MiB payload over TCP loopback, MiB a second", "MiB/s",
-                 ">= 0.7");
-  take_pairs(
-      r, how.rounds, {floor.server_pid(), ours.server_pid()},
-      [&] {
-        const auto at = clock_ns();
-        floor.send(from.data());
-        return 64e9 / static_cast<double>(clock_ns() - at);
-      },
-      [&] { return 64e3 / send_external(*link, plain); });
-  print(r);
-}
+ private:
+  void sync() {
+    linked ours(wire::local, 1);
+    const auto link = ours.link(0);
+    row r = rows_.sync_ring([&] { call(*link, 1, 2); });
+    const auto seen = link->statistics();
+    r.note += ", spin misses " + std::to_string(seen.spin_misses) + " of "
+              + std::to_string(seen.frames_in) + ", rescues " + std::to_string(seen.rescues);
+    print(r);
+  }
 
-void small_beside_big(const settings& how) {
-  row p99 = row_of("link.beside.p99",
-                   "small call while 256 MiB calls are in flight on its link: p99", "us", "<= 2");
-  row p999 = row_of("link.beside.p999", "the same: p99.9, ms", "ms", "<= 20");
-  const std::size_t bytes = std::size_t{256} << 20;
-  std::vector<double> tails;
-  const auto small_calls = [&](net::link& link, std::vector<double>& into) {
-    for (int i = 0; i < how.tight_calls / 10; ++i) {
-      const auto from = clock_ns();
-      call(link, 1, 2);
-      into.push_back(static_cast<double>(clock_ns() - from) / 1e3);
+  void paced() {
+    linked ours(wire::local, 1);
+    const auto link = ours.link(0);
+    for (const auto& r : rows_.paced_ring(ours.server_pid(), [&] { call(*link, 1, 2); }))
+      print(r);
+  }
+
+  void busy() {
+    linked ours(wire::local, 1);
+    const auto link = ours.link(0);
+    print(rows_.busy_ring([&] { call(*link, 1, 2); }));
+  }
+
+  void tcp() {
+    linked ours(wire::tcp, 1);
+    const auto link = ours.link(0);
+    print(rows_.sync_tcp([&] { call(*link, 1, 2); }));
+  }
+
+  void async() {
+    const auto once = [](int calls) {
+      linked ours(wire::local, 1);
+      auto drives = net::driver::start();
+      const auto link = ours.link(0, drives->get());
+      ended events;
+      std::vector<std::unique_ptr<net::pending>> slots;
+      for (int i = 0; i < 1000; ++i)
+        slots.push_back(std::make_unique<net::pending>(&events));
+      const double from = now_s();
+      window(*link, calls, slots);
+      return calls / (now_s() - from);
+    };
+    for (const auto& r : rows_.async_ring(once))
+      print(r);
+  }
+
+  void four() {
+    print(rows_.four_ring([] {
+      const auto ours = std::make_shared<linked>(wire::local, 4);
+      return [ours](int client, int calls) {
+        static net::link* const link =
+            ours->link(client).release();  // of this client process, and ends with it
+        for (int i = 0; i < calls; ++i)
+          call(*link, 1, 2);
+      };
+    }));
+  }
+
+  void tensor_ring() {
+    linked ours(wire::local, 1);
+    const auto link = ours.link(0);
+    std::vector<char> from(tensor_bytes, 1), to(tensor_bytes, 2);
+    base::external plain;
+    plain.bytes = std::as_bytes(std::span(from));
+    send_external(*link, plain);
+    row r = rows_.made(".tensor.ring", ", 64 MiB payload copied into a kept segment", "ms", "<= 2");
+    take_pairs(
+        r, rows_.rounds(), {},
+        [&] {
+          const auto at = clock_ns();
+          std::memcpy(to.data(), from.data(), tensor_bytes);
+          asm volatile("" ::"r"(to.data()) : "memory");
+          return static_cast<double>(clock_ns() - at) / 1e6;
+        },
+        [&] { return send_external(*link, plain); });
+    print(r);
+  }
+
+  void tensor_shared() {
+    linked ours(wire::local, 1);
+    const auto link = ours.link(0);
+    for (const std::size_t bytes : {tensor_bytes, 1024 * mebibyte}) {
+      auto made = base::segment::create(bytes);
+      if (!made) continue;
+      base::external shared;
+      shared.bytes = {(*made)->data(), bytes};
+      shared.shared = *made;
+      send_external(*link, shared);
+      std::vector<double> taken;
+      for (int i = 0; i < rows_.rounds(); ++i)
+        taken.push_back(send_external(*link, shared) * 1e3);
+      row r = rows_.made(bytes == tensor_bytes ? ".tensor.shared.64" : ".tensor.shared.1024",
+                         ", payload made in shared memory and mapped before", "us", "<= 100");
+      print(judge_absolute(r, taken));
     }
-  };
-  take_pairs(
-      p99, how.rounds, {},
-      [&] {
-        linked ours(wire::local, 1);
-        const auto link = ours.link(0);
-        child copies([&] {
-          std::vector<char> from(bytes, 1), to(bytes, 2);
-          for (;;)
-            std::memcpy(to.data(), from.data(), bytes);
-        });
-        pause_us(900'000);
-        std::vector<double> taken;
-        small_calls(*link, taken);
-        return quantile(taken, 0.99);
-      },
-      [&] {
-        linked ours(wire::local, 1);
-        const auto link = ours.link(0);
-        std::vector<char> from(bytes, 1);
-        base::external plain;
-        plain.bytes = std::as_bytes(std::span(from));
-        send_external(*link, plain);
-        std::atomic<bool> stop{false};
-        std::thread big([&] {
-          while (!stop)
-            send_external(*link, plain);
-        });
-        std::vector<double> taken;
-        small_calls(*link, taken);
-        stop = true;
-        big.join();
-        tails.push_back(quantile(taken, 0.999) / 1e3);
-        return quantile(taken, 0.99);
-      });
-  p999.ours = p999.judged = median(tails);
-  p999.worst = quantile(tails, 1);
-  p999.rounds = p99.rounds;
-  print(p99);
-  print(p999);
-}
-
-int run(int count, char** words) {
-  settings how;
-  for (int i = 1; i < count; ++i) {
-    const std::string_view word = words[i];
-    if (word == "--quick") how = {3, 16'000, 300, how.only};
-    if (word.starts_with("--only=")) how.only = word.substr(7);
   }
-  const auto wanted = [&](std::string_view name) { return how.only.empty() || how.only == name; };
-  if (wanted("sync")) sync_ring(how);
-  if (wanted("paced")) paced_ring(how);
-  if (wanted("busy")) busy_ring(how);
-  if (wanted("tcp")) sync_tcp(how);
-  if (wanted("async")) async_ring(how);
-  if (wanted("four")) four_ring(how);
-  if (wanted("tensor")) tensor_ring(how);
-  if (wanted("tensor_tcp")) tensor_tcp(how);
-  if (wanted("beside")) small_beside_big(how);
-  return 0;
-}
+
+  void tensor_tcp() {
+    linked ours(wire::tcp, 1);
+    const auto link = ours.link(0);
+    const auto kept = std::make_shared<std::vector<char>>(tensor_bytes, 1);
+    base::external plain;  // with an owner, as a tensor has one: the link sends from where it lies
+    plain.bytes = std::as_bytes(std::span(*kept));
+    plain.owner = kept;
+    send_external(*link, plain);
+    print(rows_.tensor_tcp(kept->data(), tensor_bytes, [&] { send_external(*link, plain); }));
+  }
+
+  void beside() {
+    const std::size_t bytes = 256 * mebibyte;
+    linked ours(wire::local, 1);
+    const auto link = ours.link(0);
+    std::vector<char> from(bytes, 1);
+    base::external plain;
+    plain.bytes = std::as_bytes(std::span(from));
+    send_external(*link, plain);
+    for (const auto& r : rows_.beside_big(
+             bytes, [&] { call(*link, 1, 2); }, [&] { send_external(*link, plain); }))
+      print(r);
+  }
+
+  const call_rows rows_;
+};
 
 }  // namespace
 }  // namespace berth::bench
 
-int main(int count, char** words) {
-  return berth::bench::run(count, words);
+int main(int argc, char** argv) {
+  berth::bench::link_figures(berth::bench::read_settings(argc, argv)).run();
+  return 0;
 }
