@@ -29,6 +29,11 @@ inline constexpr time_point never = time_point::max();
 /// `span` from now, saturating at `never`.
 [[nodiscard]] time_point after(std::chrono::nanoseconds span) noexcept;
 
+/// Milliseconds since `began`.
+[[nodiscard]] inline double ms_since(time_point began) {
+  return std::chrono::duration<double, std::milli>(steady::now() - began).count();
+}
+
 /// Milliseconds until `deadline` for poll(): at least 0, at most `bound_ms`, rounded up.
 [[nodiscard]] int poll_timeout_ms(time_point deadline, int bound_ms) noexcept;
 

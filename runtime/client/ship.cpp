@@ -1,5 +1,6 @@
 #include "runtime/client/ship.hpp"
 
+#include "runtime/base/clock.hpp"
 #include "runtime/client/connection_core.hpp"
 #include "runtime/client/upload.hpp"
 #include "runtime/client/verbs.hpp"
@@ -16,14 +17,10 @@ namespace berth::client {
 namespace {
 
 namespace fs = std::filesystem;
-using steady = std::chrono::steady_clock;
+using base::steady;
 
 constexpr auto publish_wait = std::chrono::seconds(120);
 constexpr auto git_patience = std::chrono::seconds(2);
-
-double ms_since(steady::time_point start) {
-  return std::chrono::duration<double, std::milli>(steady::now() - start).count();
-}
 
 void tell(const std::function<void(std::string_view)>& progress, const std::string& step) {
   if (progress) progress(step);
@@ -127,7 +124,7 @@ result<shipped> publish(head_link& head,
   tell(what.progress, "uploading what the cluster lacks");
   if (auto sent = upload_missing(head, version.blobs, what.progress); !sent)
     return std::move(sent).error();
-  facts.upload_ms = ms_since(start);
+  facts.upload_ms = base::ms_since(start);
   start = steady::now();
   tell(what.progress, fmt::format("starting {}", name));
   verbs::publish verb;
@@ -140,7 +137,7 @@ result<shipped> publish(head_link& head,
   verb.commit = commit_of(what);
   auto said = head.ask<verbs::published>(verb, publish_wait);
   if (!said) return std::move(said).error().at("while publishing " + name);
-  facts.publish_ms = ms_since(start);
+  facts.publish_ms = base::ms_since(start);
   facts.name = said->name;
   facts.version = said->version;
   facts.digest = said->digest;
@@ -159,7 +156,7 @@ result<std::vector<shipped>> ship(head_link& head,
   auto made = module_of(what, places, stop);
   if (!made) return std::move(made).error();
   shipped facts;
-  facts.build_ms = ms_since(start);
+  facts.build_ms = base::ms_since(start);
   facts.built_from_cache = made->from_cache;
   facts.warnings = made->warnings;
   tell(what.progress, "reading what the module exports");

@@ -1,11 +1,11 @@
 #include "runtime/module/build.hpp"
 
+#include "runtime/base/clock.hpp"
 #include "runtime/module/command.hpp"
 #include "runtime/module/precompiled.hpp"
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdlib>
 #include <fstream>
 #include <iterator>
@@ -19,12 +19,6 @@ namespace berth::module {
 namespace fs = std::filesystem;
 
 namespace {
-
-using clock = std::chrono::steady_clock;
-
-double ms_since(clock::time_point began) {
-  return std::chrono::duration<double, std::milli>(clock::now() - began).count();
-}
 
 // Variables that change what a compiler or linker reads.
 constexpr const char* steering_variables[] = {
@@ -215,7 +209,7 @@ class source_build {
   }
 
   result<void> compile_all(const fs::path& scratch) {
-    const auto began = clock::now();
+    const auto began = base::steady::now();
     std::atomic<std::size_t> next = 0;
     std::mutex mutex;
     result<void> outcome;
@@ -238,7 +232,7 @@ class source_build {
         helpers.emplace_back(work);
       work();
     }
-    made_.compile_ms = ms_since(began);
+    made_.compile_ms = base::ms_since(began);
     return outcome;
   }
 
@@ -260,7 +254,7 @@ class source_build {
 
   result<fs::path> link(const fs::path& scratch) {
     if (what_.progress) what_.progress("linking");
-    const auto began = clock::now();
+    const auto began = base::steady::now();
     const auto file = scratch / "module.so";
     command_line line{{tools_.compiler, "-shared", "-Wl,--build-id=sha1"}, {}, folder_.string()};
     const auto put = [&](const std::string& word) { line.argv.push_back(word); };
@@ -280,7 +274,7 @@ class source_build {
     if (ran->exit_code != 0)
       return fail(kind::invalid, "does_not_link", "the module does not link:\n" + ran->output);
     if (!what_.link.empty()) linked_ = std::move(ran->output);
-    made_.link_ms = ms_since(began);
+    made_.link_ms = base::ms_since(began);
     return file;
   }
 

@@ -1,9 +1,9 @@
 #include "runtime/module/precompiled.hpp"
 
+#include "runtime/base/clock.hpp"
 #include "runtime/base/unique_fd.hpp"
 #include "runtime/module/command.hpp"
 
-#include <chrono>
 #include <fcntl.h>
 #include <fstream>
 #include <sys/file.h>
@@ -13,12 +13,6 @@ namespace berth::module {
 namespace fs = std::filesystem;
 
 namespace {
-
-using clock = std::chrono::steady_clock;
-
-double ms_since(clock::time_point began) {
-  return std::chrono::duration<double, std::milli>(clock::now() - began).count();
-}
 
 bool blank_or_comment(std::string_view line) {
   return line.empty() || line.starts_with("//") || line.starts_with("#include")
@@ -144,10 +138,10 @@ result<precompiled> precompile(const std::vector<std::string>& headers,
   }
   if (cache.find(key) && fs::exists(place.compiled)) return precompiled{use, 0};
   if (what.progress) what.progress("precompiling berth's headers, once for these flags");
-  const auto began = clock::now();
+  const auto began = base::steady::now();
   if (auto made = make(headers, place, tools, compile_flags, what, cache, key); !made)
     return std::move(made.error()).at("while precompiling berth's headers");
-  return precompiled{use, ms_since(began)};
+  return precompiled{use, base::ms_since(began)};
 }
 
 }  // namespace berth::module

@@ -10,11 +10,14 @@
 #include <kj/exception.h>
 
 #include <berth/error.hpp>
+#include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <span>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace berth::process {
@@ -25,6 +28,20 @@ inline std::vector<std::byte> packet_bytes(capnp::MessageBuilder& message) {
   std::vector<std::byte> all(bytes.size());
   std::memcpy(all.data(), bytes.begin(), bytes.size());
   return all;
+}
+
+/// The packet of one message: `put(root, alternative)` of the caller's folder writes what the variant holds.
+template <class Root, class Message, class Put>
+std::vector<std::byte> packet_of(const Message& message, Put put) {
+  capnp::MallocMessageBuilder builder;
+  auto root = builder.initRoot<Root>();
+  std::visit([&](const auto& one) { put(root, one); }, message);
+  return packet_bytes(builder);
+}
+
+/// A duration as the wire carries it: whole milliseconds, a negative one as none.
+inline std::uint32_t whole_ms(std::chrono::milliseconds duration) {
+  return static_cast<std::uint32_t>(duration.count() < 0 ? 0 : duration.count());
 }
 
 /// Runs `read(root)` over the message in `bytes`; what the schema or its limits refuse becomes `invalid`.

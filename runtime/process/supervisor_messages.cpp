@@ -8,10 +8,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-std::uint32_t whole_ms(milliseconds duration) {
-  return static_cast<std::uint32_t>(duration.count() < 0 ? 0 : duration.count());
-}
-
 void put_ended(wire::Ended::Builder to, const worker_ended& from) {
   to.setWorker(from.worker);
   to.setAsked(from.asked);
@@ -92,13 +88,7 @@ void put(wire::FromSupervisor::Builder to, const stop_asked& from) {
   to.setStop(whole_ms(from.drain));
 }
 
-template <class Root, class Message>
-std::vector<std::byte> encoded(const Message& message) {
-  capnp::MallocMessageBuilder builder;
-  auto root = builder.initRoot<Root>();
-  std::visit([&](const auto& one) { put(root, one); }, message);
-  return packet_bytes(builder);
-}
+const auto write = [](auto root, const auto& one) { put(root, one); };
 
 start_worker start_from(wire::ToSupervisor::Start::Reader from) {
   return {from.getWorker(),
@@ -123,11 +113,11 @@ welcome welcome_from(wire::FromSupervisor::Welcome::Reader from) {
 }  // namespace
 
 std::vector<std::byte> encode(const to_supervisor& message) {
-  return encoded<wire::ToSupervisor>(message);
+  return packet_of<wire::ToSupervisor>(message, write);
 }
 
 std::vector<std::byte> encode(const from_supervisor& message) {
-  return encoded<wire::FromSupervisor>(message);
+  return packet_of<wire::FromSupervisor>(message, write);
 }
 
 result<to_supervisor> decode_to_supervisor(std::span<const std::byte> bytes) {

@@ -9,10 +9,6 @@ namespace {
 using std::chrono::milliseconds;
 using blob_list = capnp::List<wire::PassedBlob>;
 
-std::uint32_t whole_ms(milliseconds duration) {
-  return static_cast<std::uint32_t>(duration.count() < 0 ? 0 : duration.count());
-}
-
 void put_blobs(blob_list::Builder to, const std::vector<passed_blob>& from) {
   for (unsigned n = 0; n < from.size(); ++n) {
     to[n].setDigest(from[n].digest.c_str());
@@ -75,13 +71,7 @@ void put(wire::FromWorker::Builder to, const worker_drained&) {
   to.setDrained();
 }
 
-template <class Root, class Message>
-std::vector<std::byte> encoded(const Message& message) {
-  capnp::MallocMessageBuilder builder;
-  auto root = builder.initRoot<Root>();
-  std::visit([&](const auto& one) { put(root, one); }, message);
-  return packet_bytes(builder);
-}
+const auto write = [](auto root, const auto& one) { put(root, one); };
 
 load load_from(wire::ToWorker::Load::Reader from) {
   return {text_from(from.getName()),           from.getVersion(),
@@ -98,11 +88,11 @@ worker_ready ready_from(wire::FromWorker::Ready::Reader from) {
 }  // namespace
 
 std::vector<std::byte> encode(const to_worker& message) {
-  return encoded<wire::ToWorker>(message);
+  return packet_of<wire::ToWorker>(message, write);
 }
 
 std::vector<std::byte> encode(const from_worker& message) {
-  return encoded<wire::FromWorker>(message);
+  return packet_of<wire::FromWorker>(message, write);
 }
 
 result<to_worker> decode_to_worker(std::span<const std::byte> bytes) {

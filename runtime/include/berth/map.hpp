@@ -3,6 +3,7 @@
 
 #include <berth/call.hpp>
 #include <berth/error.hpp>
+#include <berth/pull_iterator.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -67,37 +68,7 @@ result<R> outcome_of(pending* done);
 template <class R, class Function, class Items>
 class mapped {
  public:
-  class iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = mapped_item<R>;
-    using difference_type = std::ptrdiff_t;
-    using pointer = mapped_item<R>*;
-    using reference = mapped_item<R>&;
-
-    iterator() = default;
-
-    explicit iterator(mapped* from) : from_(from) { ++*this; }
-
-    mapped_item<R>& operator*() const { return *from_->current_; }
-
-    mapped_item<R>* operator->() const { return &*from_->current_; }
-
-    iterator& operator++() {
-      from_->advance();
-      if (!from_->current_) from_ = nullptr;
-      return *this;
-    }
-
-    void operator++(int) { ++*this; }
-
-    friend bool operator==(const iterator& left, std::default_sentinel_t) noexcept {
-      return left.from_ == nullptr;
-    }
-
-   private:
-    mapped* from_ = nullptr;
-  };
+  using iterator = detail::pull_iterator<mapped, mapped_item<R>>;
 
   mapped(const Function& calls, Items&& items, std::uint32_t in_flight, bool ordered)
       : calls_(calls),
@@ -118,16 +89,21 @@ class mapped {
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
-  void advance() {
+  friend iterator;
+
+  mapped_item<R>& pulled() noexcept { return *current_; }
+
+  bool pull() {
     while (under_way_.size() < window_ && !items_.ended())
       send_next();
     current_.reset();
-    if (under_way_.empty()) return;
+    if (under_way_.empty()) return false;
     const auto index = ordered_ ? under_way_.begin()->first : done_.wait();
     auto call = std::move(under_way_.extract(index).mapped());
     call->wait();
     const auto version = call->failed() ? 0 : call->version();
     current_.emplace(mapped_item<R>{index, detail::outcome_of<R>(call.get()), version});
+    return true;
   }
 
   void send_next() {

@@ -9,6 +9,7 @@
 // expression (`co_yield item{name, 1};`). Give it a name first: `item one{name, 1}; co_yield std::move(one);`.
 
 #include <berth/error.hpp>
+#include <berth/pull_iterator.hpp>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
@@ -69,37 +70,7 @@ class stream {
     std::exception_ptr thrown_;
   };
 
-  class iterator {
-   public:
-    using iterator_category = std::input_iterator_tag;
-    using value_type = T;
-    using difference_type = std::ptrdiff_t;
-    using pointer = T*;
-    using reference = T&;
-
-    iterator() = default;
-
-    explicit iterator(stream* from) : from_(from) { ++*this; }
-
-    T& operator*() const { return *from_->current_; }
-
-    T* operator->() const { return &*from_->current_; }
-
-    iterator& operator++() {
-      from_->current_ = from_->next();
-      if (!from_->current_) from_ = nullptr;
-      return *this;
-    }
-
-    void operator++(int) { ++*this; }
-
-    friend bool operator==(const iterator& left, std::default_sentinel_t) noexcept {
-      return left.from_ == nullptr;
-    }
-
-   private:
-    stream* from_ = nullptr;
-  };
+  using iterator = detail::pull_iterator<stream, T>;
 
   /// A stream that has ended.
   stream() = default;
@@ -144,6 +115,15 @@ class stream {
   [[nodiscard]] std::default_sentinel_t end() const noexcept { return {}; }
 
  private:
+  friend iterator;
+
+  T& pulled() noexcept { return *current_; }
+
+  bool pull() {
+    current_ = next();
+    return current_.has_value();
+  }
+
   explicit stream(std::coroutine_handle<promise_type> made_here) : made_here_(made_here) {}
 
   std::optional<T> next_of_source() {
