@@ -1,5 +1,7 @@
 #include "registry/names_state.hpp"
 
+#include "registry/fingerprint.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 #include <utility>
@@ -14,61 +16,6 @@ constexpr std::size_t flips_max = 64;
 std::string version_ref(std::string_view name, std::uint32_t version) {
   return fmt::format("{}@{}", name, version);
 }
-
-/// Identifies what a request asks for, by its words only (FNV-1a): a retry repeats them.
-class fingerprinter {
- public:
-  void add(std::string_view text) {
-    for (char c : text)
-      byte(static_cast<std::uint8_t>(c));
-    add(static_cast<std::uint64_t>(text.size()));
-  }
-
-  void add(std::uint64_t number) {
-    for (int shift = 0; shift < 64; shift += 8)
-      byte(static_cast<std::uint8_t>(number >> shift));
-  }
-
-  /// Fits a signed 64-bit column.
-  [[nodiscard]] std::uint64_t value() const { return hash_ >> 1; }
-
- private:
-  void byte(std::uint8_t b) { hash_ = (hash_ ^ b) * 0x100000001b3ull; }
-
-  std::uint64_t hash_ = 0xcbf29ce484222325ull;
-};
-
-struct fingerprint_of {
-  fingerprinter& to;
-
-  void operator()(const publish_request& what) const {
-    to.add("publish");
-    to.add(what.name);
-    to.add(what.facts.digest);
-  }
-
-  void operator()(const flip_request& what) const {
-    to.add("flip");
-    for (const auto& flip : what.flips) {
-      to.add(flip.name);
-      to.add(flip.tag);
-      to.add(to_string(sorted(flip.split)));
-    }
-  }
-
-  void operator()(const rollback_request& what) const {
-    to.add("rollback");
-    to.add(what.name);
-    to.add(what.tag);
-    to.add(what.to_revision.value_or(0));
-  }
-
-  void operator()(const yank_request& what) const {
-    to.add(what.undo ? "unyank" : "yank");
-    to.add(what.name);
-    to.add(what.version);
-  }
-};
 
 /// The outcome of a transaction, told from its rows: what a retry hears.
 template <class Before>
@@ -223,9 +170,8 @@ result<outcome> names_state::decide(const request& what, time_us now) {
   if (what.why.size() > why_bytes_max)
     return fail(kind::invalid, "reason_too_long",
                 fmt::format("a reason has at most {} bytes", why_bytes_max));
-  fingerprinter print;
-  std::visit(fingerprint_of{print}, what.what);
-  if (auto first = first_outcome(what, print.value())) return *std::move(first);
+  const auto print = fingerprint(what);
+  if (auto first = first_outcome(what, print)) return *std::move(first);
 
   draft rows;
   auto out = std::visit([&](const auto& one) { return decide(what, one, rows); }, what.what);
@@ -240,7 +186,7 @@ result<outcome> names_state::decide(const request& what, time_us now) {
     c.who = what.who;
     c.why = what.why;
     c.request = what.id;
-    c.fingerprint = print.value();
+    c.fingerprint = print;
     auto old = seen(c.name);
     auto record = old ? std::make_shared<name_record>(*old) : std::make_shared<name_record>();
     apply(*record, c, rows[i].facts);
