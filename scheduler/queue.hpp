@@ -308,6 +308,7 @@ class work_queue {
   void hand_over(line_state& line, handover one);
   [[nodiscard]] inventory nodes_after_handovers() const;
   [[nodiscard]] team_tree teams_after_handovers() const;
+  void count_handover(team_tree& teams, const handover& one) const;
   [[nodiscard]] bool is_clear(const handover& one);
   void complete_handovers();
   [[nodiscard]] bool frees_its_places(const handover& one) const;

@@ -208,20 +208,18 @@ bool work_queue::promises_bind(line_id id, const line_state& line) const {
   return !end || *end > promise_->start;
 }
 
-/// The teams as they will stand when all that is promised runs: a start promised to one job of a team must not be used
-/// up by its team-mates meanwhile.
+/// The most that the teams hold at any time until all that is promised runs: a start promised to one job of a team must
+/// not be used up by its team-mates meanwhile. Handovers end in any order and may be called off: of those who leave and
+/// those who come in their stead, whichever hold more count, and never both.
 team_tree work_queue::with_promises(line_id except, std::optional<instant> end) const {
   auto teams = teams_;
   if (promise_ && promise_->job.line != except && (!end || *end > promise_->start))
     if (const auto holder = lines_.find(promise_->job.line); holder != lines_.end())
       teams.take(holder->second.team, load_of(promise_->where), holder->second.wanted.preemptible);
   for (const auto& [id, one] : handovers_) {
-    const auto& line = lines_.at(one.job.line);
-    teams.take(line.team, load_of(one.where), line.wanted.preemptible);
-    for (const auto& moved : one.moving) {
-      const auto& other = lines_.at(moved.job.line);
-      teams.take(other.team, load_of(moved.to), other.wanted.preemptible);
-    }
+    auto after = teams;
+    count_handover(after, one);
+    teams.hold_most_of(after);
   }
   return teams;
 }

@@ -283,21 +283,28 @@ inventory work_queue::nodes_after_handovers() const {
 /// The teams likewise.
 team_tree work_queue::teams_after_handovers() const {
   auto teams = teams_;
-  for (const auto& [job, state] : jobs_)
-    if (state.leaving_for) {
-      const auto& line = lines_.at(job.line);
-      teams.give(line.team, state.load, line.wanted.preemptible);
-    }
+  for (const auto& [id, one] : handovers_)
+    count_handover(teams, one);
+  return teams;
+}
+
+/// Counts a handover as done: those who leave hold nothing any more, its job and those who move hold their new places.
+void work_queue::count_handover(team_tree& teams, const handover& one) const {
+  const auto give = [&](job_id job) {
+    const auto& line = lines_.at(job.line);
+    teams.give(line.team, jobs_.at(job).load, line.wanted.preemptible);
+  };
   const auto take = [&](job_id job, const placement& where) {
     const auto& line = lines_.at(job.line);
     teams.take(line.team, load_of(where), line.wanted.preemptible);
   };
-  for (const auto& [id, one] : handovers_) {
-    take(one.job, one.where);
-    for (const auto& moved : one.moving)
-      take(moved.job, moved.to);
+  for (const auto job : one.leaving)
+    give(job);
+  for (const auto& moved : one.moving) {
+    give(moved.job);
+    take(moved.job, moved.to);
   }
-  return teams;
+  take(one.job, one.where);
 }
 
 // --- handing over ----------------------------------------------------------------------------------------------------

@@ -128,6 +128,20 @@ void team_tree::give(team_id team, const holding& load, preemption kind) {
   count(team, load, kind, -1);
 }
 
+void team_tree::hold_most_of(const team_tree& other) {
+  for (team_id id = 0; id < teams_.size(); ++id) {
+    auto& one = teams_[id];
+    const auto& theirs = other.teams_[id];
+    one.gpu.raise_to(theirs.gpu);
+    one.cpu.raise_to(theirs.cpu);
+    one.memory.raise_to(theirs.memory);
+    if (one.by_model.size() < theirs.by_model.size()) one.by_model.resize(theirs.by_model.size());
+    for (std::size_t model = 0; model < theirs.by_model.size(); ++model)
+      one.by_model[model].raise_to(theirs.by_model[model]);
+    one.own = std::max(one.own, theirs.own);
+  }
+}
+
 void team_tree::forget_held() {
   for (auto& one : teams_) {
     one.gpu = one.cpu = one.memory = {};

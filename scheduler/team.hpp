@@ -11,6 +11,7 @@
 #include "scheduler/demand.hpp"
 #include "scheduler/work.hpp"
 
+#include <algorithm>
 #include <berth/error.hpp>
 #include <cstdint>
 #include <limits>
@@ -108,6 +109,10 @@ class team_tree {
   void take(team_id team, const holding& load, preemption kind);
   void give(team_id team, const holding& load, preemption kind);
 
+  /// Holds of each thing the most that this tree or `other`, a tree of the same teams, holds: a load that has room here
+  /// has room in both. Cost: O(teams).
+  void hold_most_of(const team_tree& other);
+
   /// As if nothing were held; for questions about an empty cluster.
   void forget_held();
 
@@ -174,6 +179,11 @@ class team_tree {
     void count(std::int64_t amount, preemption kind) {
       held += amount;
       if (kind == preemption::never) firm += amount;
+    }
+
+    void raise_to(const tally& other) {
+      held = std::max(held, other.held);
+      firm = std::max(firm, other.firm);
     }
   };
 

@@ -204,6 +204,7 @@ TEST(queue_properties, waiting_is_bounded_where_every_demand_has_a_limit) {
       }
       ++arrived;
     }
+    EXPECT_EQ(simulation->queue().counters().promises_late, 0u) << context;
     EXPECT_TRUE(waiting.empty()) << context << ": " << waiting.size() << " jobs never started";
     if (::testing::Test::HasFailure()) return;
   }
@@ -237,6 +238,7 @@ TEST(queue_properties, replicas_spread_over_two_nodes_survive_the_loss_of_either
       const auto left = after->job({*line, 0});
       ASSERT_TRUE(left.has_value()) << context;
       EXPECT_EQ(left->where->ranks[0], place.ranks[1 - lost]) << context;
+      watcher(context).look(*after);
     }
   }
   EXPECT_GT(pairs, 0u) << "BERTH_SEED=" << first;

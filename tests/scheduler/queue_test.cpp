@@ -173,6 +173,29 @@ TEST(queue, promises_the_first_that_does_not_fit_and_fills_in_behind_it) {
   EXPECT_TRUE(find_effect(queue->advance(minutes(10)), act::started, {big, 0}));
 }
 
+TEST(queue, keeps_a_promise_while_the_quota_of_its_team_is_handed_over) {
+  auto queue = queue_on({node_of("two", 2), node_of("one", 1)}, quick());
+  (void)queue->set_team({"lab", "", 1, 3000, {}, 0}).value();
+  (void)queue->set_team({"lab/a", "lab", 1, {}, {}, 0}).value();
+  const auto leaves =
+      queue->submit(instant(0), of(preemptible(limited(gpus_for("lab/a", 2), hours(1))))).value();
+  (void)queue->submit(instant(0), of(limited(gpus_for("y", 1), seconds(100)))).value();
+  const auto promised =
+      queue->submit(instant(0), of(limited(gpus_for("lab", 1), hours(1)))).value();
+  (void)queue->advance(instant(0));
+  ASSERT_TRUE(queue->promised());
+  EXPECT_EQ(queue->promised()->start, seconds(100));
+  auto urgent = limited(gpus_for("lab", 2), hours(1));
+  urgent.priority = 1;
+  const auto comes = queue->submit(seconds(90), of(urgent)).value();
+  EXPECT_TRUE(find_effect(queue->advance(seconds(90)), act::leave, {leaves, 0}));
+  EXPECT_TRUE(find_effect(queue->advance(seconds(100)), act::started, {promised, 0}))
+      << "two of three GPUs are held, by who leaves or by who comes";
+  EXPECT_TRUE(find_effect(queue->advance(seconds(120)), act::started, {comes, 0}));
+  EXPECT_EQ(queue->counters().promises_kept, 1u);
+  EXPECT_EQ(queue->counters().promises_late, 0u);
+}
+
 TEST(queue, evicts_for_more_urgent_work_with_notice_and_counts_the_loss) {
   auto queue = queue_on(equal_nodes(1, 2), quick());
   const auto tune = queue->submit(instant(0), of(preemptible(gpus_for("x", 1, "tune")), 2)).value();
