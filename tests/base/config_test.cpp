@@ -34,9 +34,15 @@ TEST_F(config_places, the_project_wins_over_the_user_and_the_environment_over_bo
   EXPECT_EQ(read->get("build.flags"), "-O3");
   EXPECT_EQ(read->get("output"), "table");
   for (const auto& one : read->all()) {
-    if (one.name == "build.flags") EXPECT_NE(one.origin.find("berth.toml:2"), std::string::npos);
-    if (one.name == "output") EXPECT_EQ(one.origin, "BERTH_OUTPUT");
-    if (one.name == "ship.replicas") EXPECT_EQ(one.origin, "built in");
+    if (one.name == "build.flags") {
+      EXPECT_NE(one.origin.find("berth.toml:2"), std::string::npos);
+    }
+    if (one.name == "output") {
+      EXPECT_EQ(one.origin, "BERTH_OUTPUT");
+    }
+    if (one.name == "ship.replicas") {
+      EXPECT_EQ(one.origin, "built in");
+    }
   }
 }
 

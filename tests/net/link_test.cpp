@@ -121,7 +121,9 @@ TEST_P(every_lane, wakes_the_callback_thread_also_after_a_waiting_caller_relieve
   const auto echo = both.does.call;
   both.does.call = [&](served_link& from, message_view what) {
     if (text_of(what.body) == "alone") may_answer.acquire();
-    if (text_of(what.body) == "waiting") EXPECT_TRUE(slept()) << "the caller leads and sleeps";
+    if (text_of(what.body) == "waiting") {
+      EXPECT_TRUE(slept()) << "the caller leads and sleeps";
+    }
     echo(from, what);
   };
   counting events;
@@ -183,7 +185,9 @@ TEST_P(every_lane, waits_for_a_window_of_calls_in_order) {
     window.push_back(std::make_unique<pending>(&events));
   for (int i = 0; i < 20'000; ++i) {
     auto& slot = *window[static_cast<std::size_t>(i) % window.size()];
-    if (i >= 1000) ASSERT_EQ(both.link->wait(slot, in(10s)), completion::answered) << i;
+    if (i >= 1000) {
+      ASSERT_EQ(both.link->wait(slot, in(10s)), completion::answered) << i;
+    }
     auto open = both.link->begin(slot, call_header(), 16, {}, in(10s));
     ASSERT_TRUE(open) << slot.error().to_string();
     open.commit(reservation::when::batched);

@@ -99,7 +99,9 @@ TEST(ring_stranger, may_announce_much_but_costs_only_what_it_sends) {
 base::unique_fd memory(std::uint64_t bytes, unsigned seals) {
   base::unique_fd fd(::memfd_create("stranger", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   EXPECT_EQ(::ftruncate(fd.get(), static_cast<off_t>(bytes)), 0);
-  if (seals != 0) EXPECT_EQ(::fcntl(fd.get(), F_ADD_SEALS, seals), 0);
+  if (seals != 0) {
+    EXPECT_EQ(::fcntl(fd.get(), F_ADD_SEALS, seals), 0);
+  }
   return fd;
 }
 

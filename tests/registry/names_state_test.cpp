@@ -334,7 +334,9 @@ TEST(names_state, replaying_the_log_gives_the_same_answers_and_the_log_itself) {
   for (const char* text : {"a@prod", "b@prod", "c@qa", "a@1"}) {
     auto mine = p.state.resolve(*parse_ref(text)), theirs = again.resolve(*parse_ref(text));
     ASSERT_EQ(mine.has_value(), theirs.has_value()) << text;
-    if (mine) EXPECT_EQ(mine->layout, theirs->layout) << text;
+    if (mine) {
+      EXPECT_EQ(mine->layout, theirs->layout) << text;
+    }
   }
 }
 

@@ -81,7 +81,9 @@ TEST(ref, random_bytes_never_do_more_than_fail_or_read_back) {
     std::string text(random() % 24, ' ');
     for (auto& c : text)
       c = alphabet[random() % alphabet.size()];
-    if (auto r = parse_ref(text)) EXPECT_EQ(*parse_ref(to_string(*r)), *r) << text;
+    if (auto r = parse_ref(text)) {
+      EXPECT_EQ(*parse_ref(to_string(*r)), *r) << text;
+    }
   }
 }
 

@@ -71,7 +71,9 @@ TEST(split,
       EXPECT_EQ(counts(moved)[one.version], one.weight);
       grown += one.weight - std::min(one.weight, weight_in(old, one.version));
     }
-    if (!at.empty()) EXPECT_EQ(moves, grown);
+    if (!at.empty()) {
+      EXPECT_EQ(moves, grown);
+    }
     EXPECT_EQ(*layout::parse(moved.to_string()), moved);
     at = moved;
     old = next;

@@ -300,7 +300,9 @@ TEST(codec, every_truncation_and_every_flipped_bit_is_read_without_harm) {
     const auto typed = berth::codec::read<all>({damaged, externals});
     const auto dynamic = berth::decode_hot(shape, {damaged, externals});
     // The dynamic reader knows texts only as keys, so it may accept a doubled number; never the other way round.
-    if (typed) EXPECT_TRUE(dynamic) << "bit " << bit << ": " << dynamic.error().to_string();
+    if (typed) {
+      EXPECT_TRUE(dynamic) << "bit " << bit << ": " << dynamic.error().to_string();
+    }
   }
 }
 
