@@ -139,8 +139,9 @@ class watcher {
       EXPECT_GE(ranks, ranks_min(*job.wanted)) << context_;
       EXPECT_LE(ranks, ranks_max(*job.wanted)) << context_;
       const auto& near = job.wanted->affinity;
-      if (near && near->force == strength::required)
+      if (near && near->force == strength::required) {
         EXPECT_GE(job.where->within, near->within) << context_ << ": line " << job.id.line;
+      }
       for (const auto& rank : job.where->ranks) {
         hosts[rank.node].first += job.wanted->each.cpu_milli;
         hosts[rank.node].second += job.wanted->each.memory_mib;
