@@ -80,16 +80,16 @@ class source_build {
   result<built> run() {
     if (auto ok = prepare(); !ok) return std::move(ok.error());
     const auto key = whole_key();
-    if (auto file = cache_.find(key)) {
-      made_.file = *file;
+    if (auto found = cache_.find(key)) {
+      made_.file = std::move(found->artifact);
       made_.from_cache = true;
       return std::move(made_);
     }
+    const auto began = file_clock_ns();
     if (auto ok = headers(); !ok) return std::move(ok.error());
     auto scratch = cache_.scratch();
     if (!scratch) return std::move(scratch.error());
     const scratch_folder folder(*scratch);
-    const auto began = file_clock_ns();
     if (auto ok = compile_all(folder.path()); !ok) return std::move(ok.error());
     auto file = link(folder.path());
     if (!file) return std::move(file.error());
@@ -139,7 +139,7 @@ class source_build {
 
   [[nodiscard]] store::digest whole_key() const {
     store::hasher h;
-    h.add("module build 0\n" + tools_.identity + folder_.string() + '\n' + tools_.linker_flag
+    h.add("module build 1\n" + tools_.identity + folder_.string() + '\n' + tools_.linker_flag
           + '\n');
     for (const auto& one : flags_)
       h.add(one + '\n');
@@ -169,6 +169,7 @@ class source_build {
         auto ready = precompile(wanted, tools_, flags, what_, cache_);
         if (!ready) return std::move(ready.error());
         made_.header_ms += ready->made_ms;
+        precompiled_from_.insert(ready->read.begin(), ready->read.end());
         made.emplace(wanted, std::move(*ready));
       }
       one.header_flags = made[wanted].flags;
@@ -280,7 +281,7 @@ class source_build {
 
   // Headers the compiler named and files the linker named, less what lies in the cache itself.
   [[nodiscard]] std::vector<fs::path> read_by_all(const fs::path& scratch) const {
-    std::set<fs::path> files;
+    auto files = precompiled_from_;
     for (std::size_t i = 0; i < sources_.size(); ++i)
       for (auto& one : read_dependencies(dependencies_of(scratch, i), folder_))
         files.insert(one.lexically_normal());
@@ -303,6 +304,7 @@ class source_build {
   toolchain tools_;
   std::vector<source_file> sources_;
   std::vector<std::string> flags_;
+  std::set<fs::path> precompiled_from_;
   std::string linked_;
   built made_;
 };

@@ -116,13 +116,15 @@ fs::path build_cache::record_of(const store::digest& key) const {
   return folder_ / "records" / hex.substr(0, 2) / hex;
 }
 
-std::optional<fs::path> build_cache::find(const store::digest& key) const {
-  const auto r = read_record(record_of(key));
+std::optional<kept_build> build_cache::find(const store::digest& key) const {
+  auto r = read_record(record_of(key));
   if (!r || !std::all_of(r->read.begin(), r->read.end(), unchanged)) return std::nullopt;
-  auto artifact = folder_ / "artifacts" / r->artifact.hex();
-  const auto content = store::digest_of_file(artifact.string());
+  kept_build kept{folder_ / "artifacts" / r->artifact.hex(), {}};
+  const auto content = store::digest_of_file(kept.artifact.string());
   if (!content || *content != r->artifact) return std::nullopt;
-  return artifact;
+  for (auto& one : r->read)
+    kept.read.emplace_back(std::move(one.path));
+  return kept;
 }
 
 result<fs::path> build_cache::add(const store::digest& key,

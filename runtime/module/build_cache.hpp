@@ -27,6 +27,12 @@ struct file_stamp {
 
 [[nodiscard]] std::optional<file_stamp> stamp_of(const std::filesystem::path& file);
 
+/// What lies in the cache under a key.
+struct kept_build {
+  std::filesystem::path artifact;
+  std::vector<std::filesystem::path> read;  ///< every file it was made from
+};
+
 /// Threads: safe, also across processes; records and artifacts appear by rename.
 class build_cache {
  public:
@@ -35,8 +41,8 @@ class build_cache {
 
   [[nodiscard]] const std::filesystem::path& folder() const { return folder_; }
 
-  /// The artifact made under `key`, if all it was made from is as it was and it lies there whole.
-  [[nodiscard]] std::optional<std::filesystem::path> find(const store::digest& key) const;
+  /// What was made under `key`, if all it was made from is as it was and it lies there whole.
+  [[nodiscard]] std::optional<kept_build> find(const store::digest& key) const;
 
   /// Moves `made` (in this cache's folder or on the same disk) into the cache and records what it was made from.
   /// Something that changed after `began_ns` (system clock) may not be what the build read: then the artifact is

@@ -62,15 +62,6 @@ class output_reader {
 
 enum class read_end { output_ended, stopped, too_late };
 
-// Tools like ninja put their own children into other process groups: only they can end those.
-void end_politely(const process::child& child) {
-  constexpr std::chrono::milliseconds patience{2000};
-  child.signal(SIGTERM);
-  pollfd ended{child.pidfd(), POLLIN, 0};
-  (void)::poll(&ended, 1, static_cast<int>(patience.count()));
-  child.kill_group();
-}
-
 // Reads until the last holder of the pipe closed it.
 read_end read_all(int from, int stopped, clock::time_point end, output_reader& to) {
   std::array<char, 16384> buffer;
@@ -85,6 +76,21 @@ read_end read_all(int from, int stopped, clock::time_point end, output_reader& t
     if (got <= 0) return read_end::output_ended;
     to.add({buffer.data(), static_cast<std::size_t>(got)});
   }
+}
+
+// A tool removes what it made when it is asked to end: a compiler its temporary files, ninja its children, which stand
+// in groups of their own. Whoever holds the pipe still works at that.
+void end_politely(const process::child& child, int output) {
+  constexpr std::chrono::milliseconds patience{2000};
+  constexpr int nothing_stops_it = -1;
+  child.signal_group(SIGTERM);
+  const auto end = clock::now() + patience;
+  const line_listener unheard;
+  output_reader rest(unheard);
+  (void)read_all(output, nothing_stops_it, end, rest);
+  pollfd ended{child.pidfd(), POLLIN, 0};
+  (void)::poll(&ended, 1, left_ms(end));
+  child.kill_group();
 }
 
 }  // namespace
@@ -117,14 +123,14 @@ result<command_outcome> run(const command_line& what,
   output_reader output(on_line);
   const auto how = read_all(reading.get(), stopped.get(), end, output);
   if (how == read_end::stopped || stop.stop_requested()) {
-    end_politely(*child);
+    end_politely(*child, reading.get());
     return fail(kind::cancelled, "cancelled", what.argv.front() + " was stopped");
   }
   const auto death = how == read_end::too_late
                          ? std::nullopt
                          : child->wait(std::chrono::milliseconds(left_ms(end) + 100));
   if (!death) {
-    end_politely(*child);
+    end_politely(*child, reading.get());
     return fail(
         kind::timed_out, "tool_timed_out",
         what.argv.front() + " did not end within " + std::to_string(patience.count()) + " s");

@@ -54,13 +54,13 @@ store::digest key_of(const std::vector<std::string>& headers,
   return h.finish();
 }
 
-result<void> make(const std::vector<std::string>& headers,
-                  const header_place& place,
-                  const toolchain& tools,
-                  const std::vector<std::string>& flags,
-                  const build_request& what,
-                  const build_cache& cache,
-                  const store::digest& key) {
+result<std::vector<fs::path>> make(const std::vector<std::string>& headers,
+                                   const header_place& place,
+                                   const toolchain& tools,
+                                   const std::vector<std::string>& flags,
+                                   const build_request& what,
+                                   const build_cache& cache,
+                                   const store::digest& key) {
   auto scratch = cache.scratch();
   if (!scratch) return std::move(scratch.error());
   const auto began = file_clock_ns();
@@ -97,7 +97,7 @@ result<void> make(const std::vector<std::string>& headers,
   auto kept = cache.add(key, read, mark, began);
   fs::remove_all(*scratch, why);
   if (!kept) return std::move(kept.error());
-  return {};
+  return read;
 }
 
 }  // namespace
@@ -127,7 +127,12 @@ result<precompiled> precompile(const std::vector<std::string>& headers,
   const auto key = key_of(headers, tools, compile_flags, what);
   const auto place = place_of(tools, cache, key);
   const auto use = use_of(tools, place.header, place.compiled);
-  if (cache.find(key) && fs::exists(place.compiled)) return precompiled{use, 0};
+  const auto found = [&]() -> std::optional<precompiled> {
+    auto there = cache.find(key);
+    if (!there || !fs::exists(place.compiled)) return std::nullopt;
+    return precompiled{use, 0, std::move(there->read)};
+  };
+  if (auto ready = found()) return std::move(*ready);
   std::error_code why;
   fs::create_directories(place.folder, why);
   const base::unique_fd turn(
@@ -136,12 +141,12 @@ result<precompiled> precompile(const std::vector<std::string>& headers,
     return fail(kind::failed, "cache_failed", place.folder.string() + " cannot be written");
   while (::flock(turn.get(), LOCK_EX) != 0 && errno == EINTR) {
   }
-  if (cache.find(key) && fs::exists(place.compiled)) return precompiled{use, 0};
+  if (auto ready = found()) return std::move(*ready);
   if (what.progress) what.progress("precompiling berth's headers, once for these flags");
   const auto began = base::steady::now();
-  if (auto made = make(headers, place, tools, compile_flags, what, cache, key); !made)
-    return std::move(made.error()).at("while precompiling berth's headers");
-  return precompiled{use, base::ms_since(began)};
+  auto read = make(headers, place, tools, compile_flags, what, cache, key);
+  if (!read) return std::move(read.error()).at("while precompiling berth's headers");
+  return precompiled{use, base::ms_since(began), std::move(*read)};
 }
 
 }  // namespace berth::module

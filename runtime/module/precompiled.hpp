@@ -3,7 +3,6 @@
 
 #include "runtime/module/build.hpp"
 
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,8 @@ namespace berth::module {
 struct precompiled {
   std::vector<std::string> flags;  ///< to put before the source
   double made_ms = 0;              ///< 0 when it was there already
+  /// The headers it was made from: a compiler that uses it may not name them among what it read.
+  std::vector<std::filesystem::path> read;
 };
 
 /// The berth headers ("berth/module.hpp") that a source includes before anything that could change their meaning: no

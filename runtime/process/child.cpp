@@ -149,8 +149,12 @@ void child::signal(int number) const noexcept {
   if (pid_ > 0) ::syscall(SYS_pidfd_send_signal, pidfd_.get(), number, nullptr, 0);
 }
 
+void child::signal_group(int number) const noexcept {
+  if (pid_ > 0) ::kill(-pid_, number);
+}
+
 void child::kill_group() const noexcept {
-  if (pid_ > 0) ::kill(-pid_, SIGKILL);
+  signal_group(SIGKILL);
 }
 
 std::optional<death> child::reap() noexcept {

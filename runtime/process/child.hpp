@@ -54,6 +54,8 @@ class child {
 
   /// Sends a signal to the child alone.
   void signal(int number) const noexcept;
+  /// Sends a signal to the child and all of its group.
+  void signal_group(int number) const noexcept;
   /// Kills the child and all of its group.
   void kill_group() const noexcept;
 

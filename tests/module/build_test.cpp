@@ -190,5 +190,24 @@ TEST(precompiled, is_made_once_for_both_compilers_and_used) {
   }
 }
 
+TEST_F(sources, are_built_anew_when_a_precompiled_header_changed) {
+  write_old("m.cpp", "#include <berth/two.hpp>\nint f() { return two(); }\n");
+  std::filesystem::create_directory(folder.path() / "berth");
+  for (const auto& compiler : test::compilers()) {
+    write_old("berth/two.hpp", "#pragma once\ninline int two() { return 2; }\n");
+    auto r = request({"m.cpp"});
+    r.compiler = compiler;
+    r.includes = {folder.path()};
+    const auto first = build(r).value();
+    EXPECT_GT(first.header_ms, 0) << compiler;
+    EXPECT_TRUE(build(r).value().from_cache) << compiler;
+    write_old("berth/two.hpp", "#pragma once\ninline int two() { return 3; }\n");
+    const auto second = build(r).value();
+    EXPECT_FALSE(second.from_cache) << compiler;
+    EXPECT_GT(second.header_ms, 0) << compiler;
+    EXPECT_NE(second.file, first.file) << compiler;
+  }
+}
+
 }  // namespace
 }  // namespace berth::module
