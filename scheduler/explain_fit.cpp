@@ -114,7 +114,7 @@ bool fits_idle(const inventory& nodes, policy& by, const demand& wanted) {
     return search.find(ranks, ranks).has_value();
   }
   const auto of = compile(nodes, wanted);
-  for (std::uint16_t number = 0; number < nodes.kinds(); ++number) {
+  for (std::size_t number = 0; number < nodes.kinds(); ++number) {
     const auto& kind = nodes.kind_at(number);
     if (nodes.nodes_of_kind(number) == 0) continue;
     if (kind.cpu_milli < of.each.cpu_milli || kind.memory_mib < of.each.memory_mib) continue;

@@ -98,13 +98,11 @@ std::uint64_t best_fit_devices(const inventory& nodes, const asked& of, node_id 
   auto usable = usable_devices(nodes, of, node);
   const auto milli = nodes.milli(node);
   std::uint64_t chosen = 0;
-  for (std::uint16_t taken = 0; taken < of.each.gpus; ++taken) {
-    int best = -1;
-    for (auto left = usable; left != 0; left &= left - 1) {
-      const int at = std::countr_zero(left);
-      if (best < 0 || milli[static_cast<std::size_t>(at)] < milli[static_cast<std::size_t>(best)])
+  for (std::uint16_t taken = 0; taken < of.each.gpus && usable != 0; ++taken) {
+    auto best = static_cast<std::size_t>(std::countr_zero(usable));
+    for (auto left = usable; left != 0; left &= left - 1)
+      if (const auto at = static_cast<std::size_t>(std::countr_zero(left)); milli[at] < milli[best])
         best = at;
-    }
     chosen |= std::uint64_t{1} << best;
     usable &= ~(std::uint64_t{1} << best);
   }

@@ -119,7 +119,7 @@ class fill final : public learning_policy {
 
   void learn(const inventory& nodes) override {
     std::int32_t largest = 1;
-    for (std::uint16_t kind = 0; kind < nodes.kinds(); ++kind)
+    for (std::size_t kind = 0; kind < nodes.kinds(); ++kind)
       largest = std::max(largest, nodes.kind_at(kind).cpu_milli);
     cpu_unit_ = (largest + cpu_units_per_node - 1) / cpu_units_per_node;
     futures_ = futures(nodes, seen().frequent(100), cpu_unit_, seed_);

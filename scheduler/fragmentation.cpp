@@ -80,7 +80,7 @@ fragmentation::tables fragmentation::build(const inventory& nodes,
   return made;
 }
 
-std::int64_t fragmentation::of_model(std::uint8_t model,
+std::int64_t fragmentation::of_model(std::size_t model,
                                      std::int32_t cpu_milli,
                                      const node_kind& kind,
                                      std::span<const std::uint16_t> milli) const {
@@ -100,7 +100,7 @@ std::int64_t fragmentation::of_mixed(const node_kind& kind,
                                      std::int32_t cpu_milli,
                                      std::span<const std::uint16_t> milli) const {
   std::int64_t sum = 0;
-  for (std::uint8_t model = 0; model < models_.size(); ++model)
+  for (std::size_t model = 0; model < models_.size(); ++model)
     if ((kind.models >> model & 1) != 0) sum += of_model(model, cpu_milli, kind, milli);
   return sum;
 }

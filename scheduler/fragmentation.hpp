@@ -81,7 +81,7 @@ class fragmentation {
     return {in.fits.data() + cls * in.milli_classes, in.too_few.data() + cls * device_bound};
   }
 
-  [[nodiscard]] std::int64_t of_model(std::uint8_t model,
+  [[nodiscard]] std::int64_t of_model(std::size_t model,
                                       std::int32_t cpu_milli,
                                       const node_kind& kind,
                                       std::span<const std::uint16_t> milli) const;

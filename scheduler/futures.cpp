@@ -86,8 +86,7 @@ BERTH_INLINE bool anything_fits(const pool& in, const futures::scenario& of) {
 BERTH_INLINE std::int32_t pour(const futures::scenario& of,
                                std::int32_t cpu_units,
                                std::span<const std::uint16_t> milli) {
-  pool in;
-  in.devices = 0;
+  pool in{};
   in.cpu = static_cast<std::int16_t>(std::min(cpu_units, cpu_units_max)) - lane_vector{};
   std::int32_t too_small = 0;
   for (const auto left : milli) {

@@ -33,18 +33,23 @@ gang_search::gang_search(const inventory& nodes,
       wanted_(wanted),
       options_(options),
       at_(at),
-      of_(compile(nodes, wanted)) {
+      of_(compile(nodes, wanted)),
+      caps_(options.caps, of_.each) {
   room_.resize(nodes.size());
   const std::uint32_t whole = of_.each.gpu_milli == 1000 ? of_.each.gpus : 0;
   const spread_book book(nodes, wanted.spread, options.companions);
+  auto caps = caps_;
   for (node_id node = 0; node < nodes.size(); ++node) {
     if (at == occupancy::now && whole > nodes.idle(node)) continue;
     auto room = room_of(node);
     if (book.active() && room > 0) room = std::min(room, book.left(nodes, node));
+    if (caps_.active()) room = std::min(room, caps_.left(nodes, node));
     if (room == 0) continue;
     room_[node] = room;
     hosts_.push_back(node);
-    total_ += room;
+    const auto counted = caps.active() ? std::min(room, caps.left(nodes, node)) : room;
+    caps.add(nodes, node, counted);
+    total_ += counted;
     most_ = std::max(most_, room);
   }
 }
@@ -222,10 +227,16 @@ std::vector<std::uint32_t> gang_search::sums(domain_level level) const {
   std::vector<std::uint32_t> sum(level == domain_level::cluster ? 1
                                  : level == domain_level::rack  ? nodes_.domains("rack")
                                                                 : nodes_.domains("zone"));
+  std::vector<cap_book> caps(caps_.active() ? sum.size() : 0, caps_);
   for (const auto node : hosts_)
-    if (const auto domain = domain_of(node, level); domain < sum.size())
-      sum[domain] =
-          std::min(sum[domain] + room_[node], std::numeric_limits<std::uint32_t>::max() / 2);
+    if (const auto domain = domain_of(node, level); domain < sum.size()) {
+      auto room = room_[node];
+      if (caps_.active()) {
+        room = std::min(room, caps[domain].left(nodes_, node));
+        caps[domain].add(nodes_, node, room);
+      }
+      sum[domain] = std::min(sum[domain] + room, std::numeric_limits<std::uint32_t>::max() / 2);
+    }
   return sum;
 }
 
@@ -235,18 +246,21 @@ std::vector<gang_search::taken> gang_search::fill(std::vector<node_id> members,
     return room_[one] != room_[two] ? room_[one] > room_[two] : one < two;
   });
   spread_book book(nodes_, wanted_.spread, options_.companions);
+  auto caps = caps_;
   std::vector<taken> parts;
   for (std::size_t at = 0; at < members.size() && ranks > 0; ++at) {
     auto node = members[at];
-    if (!book.active() && room_[node] >= ranks) {
+    if (!book.active() && !caps.active() && room_[node] >= ranks) {
       // The last part goes where it fits tightest.
       while (at + 1 < members.size() && room_[members[at + 1]] >= ranks)
         node = members[++at];
     }
     auto part = std::min(room_[node], ranks);
     if (book.active()) part = std::min(part, book.left(nodes_, node));
+    if (caps.active()) part = std::min(part, caps.left(nodes_, node));
     if (part == 0) continue;
     book.add(nodes_, node, part);
+    caps.add(nodes_, node, part);
     parts.push_back({node, part});
     ranks -= part;
   }
@@ -383,9 +397,11 @@ std::optional<placement> gang_search::grow(const placement& held, std::uint32_t 
   std::vector<slot> company(options_.companions.begin(), options_.companions.end());
   company.insert(company.end(), held.ranks.begin(), held.ranks.end());
   spread_book book(nodes_, wanted_.spread, company);
+  auto caps = caps_;
   for (const auto& [reached, node] : order) {
     auto part = std::min<std::uint32_t>(room_[node], more);
     if (book.active()) part = std::min(part, book.left(nodes_, node));
+    if (caps.active()) part = std::min(part, caps.left(nodes_, node));
     for (; part > 0; --part) {
       auto tried = grown;
       add_ranks(tried, node, part);
@@ -398,6 +414,7 @@ std::optional<placement> gang_search::grow(const placement& held, std::uint32_t 
       break;
     }
     book.add(nodes_, node, part);
+    caps.add(nodes_, node, part);
     more -= part;
     if (more == 0) break;
   }

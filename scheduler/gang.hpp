@@ -6,6 +6,7 @@
 // spread over two islands while one island holds it. Among equally near places the policy chooses the node, or, over
 // several nodes, the domain that needs the fewest of them. Every node is looked at once per call.
 
+#include "scheduler/cap_book.hpp"
 #include "scheduler/feasible.hpp"
 #include "scheduler/nearness.hpp"
 #include "scheduler/placement.hpp"
@@ -66,6 +67,7 @@ class gang_search {
   const plan_options& options_;
   occupancy at_;
   asked of_;
+  cap_book caps_;
   std::vector<std::uint32_t> room_;  ///< ranks that fit, per node
   std::vector<node_id> hosts_;       ///< nodes with room for some rank, ascending
   std::uint32_t most_ = 0;           ///< the largest room

@@ -127,7 +127,7 @@ class inventory {
     return directory_->kinds[rows_[node].kind];
   }
 
-  [[nodiscard]] const node_kind& kind_at(std::uint16_t kind) const noexcept {
+  [[nodiscard]] const node_kind& kind_at(std::size_t kind) const noexcept {
     return directory_->kinds[kind];
   }
 
@@ -174,7 +174,7 @@ class inventory {
   [[nodiscard]] std::uint32_t domains(std::string_view key) const;
 
   /// Nodes of a kind that have not left the cluster.
-  [[nodiscard]] std::uint32_t nodes_of_kind(std::uint16_t kind) const noexcept {
+  [[nodiscard]] std::uint32_t nodes_of_kind(std::size_t kind) const noexcept {
     return of_kind_[kind];
   }
 

@@ -49,11 +49,21 @@ struct claim {
 using node_mask = std::vector<std::uint8_t>;
 inline constexpr std::size_t score_mask_padding = 32;
 
+/// How much of one device model may be taken at most.
+struct model_cap {
+  std::uint8_t model = 0;  ///< index into `inventory::models()`
+  std::int64_t milli = 0;
+  friend bool operator==(const model_cap&, const model_cap&) = default;
+};
+
 /// Circumstances of one planning call.
 struct plan_options {
   const node_mask* allowed = nullptr;  ///< all nodes when null; must outlive the call
   std::span<const slot> companions =
       {};  ///< replicas of the same service already running; they count for `spread`
+  /// What quotas leave of device models; a model that is not named has no cap. Kept on nodes whose devices are of one
+  /// model; on a mixed node it is looked at afterwards which devices were taken.
+  std::span<const model_cap> caps = {};
 };
 
 /// Why a node cannot take one replica of a demand, in the order the filters are applied.

@@ -1,3 +1,4 @@
+#include "scheduler/cap_book.hpp"
 #include "scheduler/feasible.hpp"
 #include "scheduler/gang.hpp"
 #include "scheduler/inventory.hpp"
@@ -97,7 +98,10 @@ std::optional<slot> choose_one(inventory& nodes,
   return std::nullopt;
 }
 
-node_mask within_spread(const inventory& nodes, const spread_book& book, node_mask mask) {
+/// Takes the nodes that a book has no more left for out of a mask.
+template <class Book>
+node_mask within(const Book& book, const inventory& nodes, node_mask mask) {
+  if (!book.active()) return mask;
   for (node_id node = 0; node < nodes.size(); ++node)
     if (mask[node] != 0 && book.left(nodes, node) == 0) mask[node] = 0;
   return mask;
@@ -111,16 +115,17 @@ placement plan_replicas(inventory& nodes,
   placement made{wanted.each, {}, proximity::device, 0};
   const auto masks = preference_masks(nodes, wanted, options.allowed);
   spread_book book(nodes, wanted.spread, options.companions);
+  cap_book caps(options.caps, wanted.each);
   const bool may_drop_spread = wanted.spread && wanted.spread->force == strength::preferred;
   std::vector<claim> tentative;
   const auto next = [&]() -> std::optional<slot> {
     for (const bool spread : {true, false}) {
       if (!spread && !may_drop_spread) break;
-      for (const auto& mask : masks)
-        if (auto found =
-                choose_one(nodes, by, wanted,
-                           spread && book.active() ? within_spread(nodes, book, mask) : mask))
+      for (const auto& mask : masks) {
+        const auto open = within(caps, nodes, mask);
+        if (auto found = choose_one(nodes, by, wanted, spread ? within(book, nodes, open) : open))
           return found;
+      }
     }
     return std::nullopt;
   };
@@ -129,6 +134,7 @@ placement plan_replicas(inventory& nodes,
     if (!found) break;
     made.ranks.push_back(*found);
     book.add(nodes, found->node, 1);
+    caps.add(nodes, found->node, 1);
     if (made.ranks.size() == wanted.replicas) break;
     tentative.push_back(nodes.reserve({wanted.each, {*found}, proximity::device, 0}).value());
   }
@@ -147,7 +153,8 @@ std::optional<placement> plan_gang(inventory& nodes,
   if (has_preferences(wanted)) masks = preference_masks(nodes, wanted, options.allowed);
   const auto search = [&](const demand& asked_for) -> std::optional<placement> {
     for (std::size_t at = 0; at < std::max<std::size_t>(masks.size(), 1); ++at) {
-      const plan_options narrowed{masks.empty() ? options.allowed : &masks[at], options.companions};
+      auto narrowed = options;
+      if (!masks.empty()) narrowed.allowed = &masks[at];
       gang_search within(nodes, by, asked_for, narrowed, occupancy::now);
       if (auto found = within.find(wanted.gang->ranks_min, wanted.gang->ranks_max)) return found;
     }
@@ -198,7 +205,7 @@ result<placement> plan(inventory& nodes,
     return refusal(nodes, by, wanted);
   }
   placement made{wanted.each, {}, proximity::device, 0};
-  if (is_plain(wanted)) {
+  if (is_plain(wanted) && options.caps.empty()) {
     if (const auto found = by.choose(nodes, wanted, options.allowed))
       made.ranks.push_back(nearest_devices(nodes, wanted, *found));
   } else {

@@ -81,7 +81,7 @@ void prices::presume(const inventory& nodes) {
   };
   for (const auto size : presumed_sizes)
     add({usual(gpu_cpu_milli_, size), usual(gpu_memory_mib_, size), size, 1000, 0});
-  for (std::uint16_t number = 0; number < nodes.kinds(); ++number) {
+  for (std::size_t number = 0; number < nodes.kinds(); ++number) {
     const auto& kind = nodes.kind_at(number);
     if (kind.model.size() < 2) continue;
     if (presumed_.size() == presumed_max) break;

@@ -472,7 +472,13 @@ std::optional<job_view> work_queue::job(job_id id) const {
 quota_room work_queue::quota_for(line_id id) const {
   const auto found = lines_.find(id);
   base::ensure(found != lines_.end(), "a quota is asked for a line that exists");
-  return room_now(id, found->second);
+  return room_now(id, found->second, least_load(found->second));
+}
+
+quota_room work_queue::quota_for(line_id id, const holding& load) const {
+  const auto found = lines_.find(id);
+  base::ensure(found != lines_.end(), "a quota is asked for a line that exists");
+  return room_now(id, found->second, load);
 }
 
 }  // namespace berth::sched

@@ -181,6 +181,8 @@ class work_queue {
 
   /// Where one more job of the line would stand with its team's quotas, promises to others counted.
   [[nodiscard]] quota_room quota_for(line_id line) const;
+  /// The same for any load of its team.
+  [[nodiscard]] quota_room quota_for(line_id line, const holding& load) const;
 
  private:
   struct line_state {
@@ -270,16 +272,19 @@ class work_queue {
                                              const node_mask* allowed) const;
   [[nodiscard]] std::uint32_t ranks_within_quota(const team_tree& teams,
                                                  const line_state& line) const;
-  [[nodiscard]] quota_room room_in(const team_tree& teams, const line_state& line) const;
+  [[nodiscard]] quota_room room_in(const team_tree& teams,
+                                   const line_state& line,
+                                   const holding& load) const;
   [[nodiscard]] team_tree with_promises(line_id except, std::optional<instant> end) const;
   [[nodiscard]] bool promises_bind(line_id id, const line_state& line) const;
-  [[nodiscard]] quota_room room_now(line_id id, const line_state& line) const;
+  [[nodiscard]] quota_room room_now(line_id id, const line_state& line, const holding& load) const;
+  [[nodiscard]] holding least_load(const line_state& line) const;
   void grow_gangs();
   void grow(job_id job, job_state& state);
   result<placement> plan_more(const demand& wanted,
                               const placement& held,
                               std::uint32_t more,
-                              const node_mask* allowed);
+                              const plan_options& options);
   [[nodiscard]] bool goes_before_promise(const line_state& line, job_id job) const;
   [[nodiscard]] std::int64_t urgency(const line_state& line) const;
 
@@ -290,6 +295,7 @@ class work_queue {
   void count_promise(instant when);
 
   // queue_room.cpp: making room
+  class eviction_case;
   bool evict_for(line_id id, line_state& line, job_id job, quota_room room);
   bool move_for(line_id id, line_state& line, job_id job);
   [[nodiscard]] bool left_alone(job_id job, const job_state& state, job_id by) const;

@@ -127,7 +127,7 @@ void work_queue::pass() {
 
 work_queue::tried work_queue::try_line(line_id id, line_state& line, turn at) {
   const auto job = next_job(id, line);
-  const auto room = room_now(id, line);
+  const auto room = room_now(id, line, least_load(line));
   const bool open = room == quota_room::within || room == quota_room::borrows;
   if (open && start_if_room(id, line, job)) return tried::started;
   if (options_.preempting == preemption::allowed && evict_for(id, line, job, room))
@@ -195,9 +195,15 @@ bool work_queue::start_as_promised(line_state& line, job_id job) {
 
 // --- quotas ----------------------------------------------------------------------------------------------------------
 
-quota_room work_queue::room_in(const team_tree& teams, const line_state& line) const {
-  return teams.room(line.team, load_wanted(line.wanted, ranks_min(line.wanted)),
-                    line.wanted.preemptible, nodes_.models());
+quota_room work_queue::room_in(const team_tree& teams,
+                               const line_state& line,
+                               const holding& load) const {
+  return teams.room(line.team, load, line.wanted.preemptible, nodes_.models());
+}
+
+/// What one job of the line holds at the least.
+holding work_queue::least_load(const line_state& line) const {
+  return load_wanted(line.wanted, ranks_min(line.wanted));
 }
 
 /// Whether what is promised to others counts against this line's quotas.
@@ -224,20 +230,18 @@ team_tree work_queue::with_promises(line_id except, std::optional<instant> end) 
   return teams;
 }
 
-quota_room work_queue::room_now(line_id id, const line_state& line) const {
-  const auto room = room_in(teams_, line);
+quota_room work_queue::room_now(line_id id, const line_state& line, const holding& load) const {
+  const auto room = room_in(teams_, line, load);
   if (room == quota_room::full || room == quota_room::never || !promises_bind(id, line))
     return room;
-  return room_in(with_promises(id, end_of(line.wanted, now_)), line);
+  return room_in(with_promises(id, end_of(line.wanted, now_)), line, load);
 }
 
 /// The most ranks an elastic gang may start with.
 std::uint32_t work_queue::ranks_within_quota(const team_tree& teams, const line_state& line) const {
   auto ranks = ranks_max(line.wanted);
   const auto fits = [&](std::uint32_t some) {
-    return teams.room(line.team, load_wanted(line.wanted, some), line.wanted.preemptible,
-                      nodes_.models())
-           <= quota_room::borrows;
+    return room_in(teams, line, load_wanted(line.wanted, some)) <= quota_room::borrows;
   };
   while (ranks > ranks_min(line.wanted) && !fits(ranks))
     --ranks;
@@ -253,8 +257,8 @@ std::optional<placement> work_queue::plan_now(line_id id,
   return plan_within_quota(teams, nodes_, *policy_.it, line, allowed);
 }
 
-/// Which models are used is known only once it is planned: when that exceeds a quota, the nodes of that model are left
-/// out and it is planned again.
+/// Which models are used of a node with several is known only once it is planned: when that exceeds a quota, the nodes
+/// with that model are left out and it is planned again.
 std::optional<placement> work_queue::plan_within_quota(const team_tree& teams,
                                                        inventory& nodes,
                                                        policy& by,
@@ -270,8 +274,9 @@ std::optional<placement> work_queue::plan_within_quota(const team_tree& teams,
       smaller->replicas = ranks;
   }
   const auto& wanted = smaller ? *smaller : line.wanted;
-  auto placed = plan(nodes, by, wanted, {allowed, {}});
-  if (!teams.has_model_quotas(line.team)) return placed ? std::optional(*placed) : std::nullopt;
+  const auto caps = teams.model_caps(line.team, wanted.preemptible, nodes.models());
+  auto placed = plan(nodes, by, wanted, {allowed, {}, caps});
+  if (caps.empty()) return placed ? std::optional(*placed) : std::nullopt;
   node_mask narrowed =
       allowed != nullptr ? *allowed : node_mask(nodes.size() + score_mask_padding, 0xFF);
   for (std::size_t round = 0; placed && round <= nodes.models().size(); ++round) {
@@ -284,7 +289,7 @@ std::optional<placement> work_queue::plan_within_quota(const team_tree& teams,
     if (over == load.by_model.end()) return *placed;
     for (node_id node = 0; node < nodes.size(); ++node)
       if ((nodes.kind(node).models >> over->first & 1U) != 0) narrowed[node] = 0;
-    placed = plan(nodes, by, wanted, {&narrowed, {}});
+    placed = plan(nodes, by, wanted, {&narrowed, {}, caps});
   }
   return std::nullopt;
 }
@@ -295,11 +300,13 @@ std::optional<placement> work_queue::plan_within_quota(const team_tree& teams,
 result<placement> work_queue::plan_more(const demand& wanted,
                                         const placement& held,
                                         std::uint32_t more,
-                                        const node_mask* allowed) {
-  if (wanted.gang) return plan_growth(nodes_, *policy_.it, wanted, held, more, {allowed, {}});
+                                        const plan_options& options) {
+  if (wanted.gang) return plan_growth(nodes_, *policy_.it, wanted, held, more, options);
   auto rest = wanted;
   rest.replicas = more;
-  return plan(nodes_, *policy_.it, rest, {allowed, held.ranks});
+  auto beside = options;
+  beside.companions = held.ranks;
+  return plan(nodes_, *policy_.it, rest, beside);
 }
 
 void work_queue::grow_gangs() {
@@ -315,18 +322,15 @@ void work_queue::grow(job_id job, job_state& state) {
   const auto& line = lines_.at(job.line);
   const auto teams = with_promises(0, state.ends);
   auto more = ranks_max(line.wanted) - static_cast<std::uint32_t>(state.where.ranks.size());
-  while (more > 0
-         && teams.room(line.team, load_wanted(line.wanted, more), line.wanted.preemptible,
-                       nodes_.models())
-                > quota_room::borrows)
+  while (more > 0 && room_in(teams, line, load_wanted(line.wanted, more)) > quota_room::borrows)
     --more;
   if (more == 0) return;
   const auto* const allowed = calendar_.mask(nodes_.size(), now_, state.ends);
-  const auto extra = plan_more(line.wanted, state.where, more, allowed);
+  const auto caps = teams.model_caps(line.team, line.wanted.preemptible, nodes_.models());
+  const auto extra = plan_more(line.wanted, state.where, more, {allowed, {}, caps});
   if (!extra) return;
   const auto load = load_of(*extra);
-  if (teams.room(line.team, load, line.wanted.preemptible, nodes_.models()) > quota_room::borrows)
-    return;
+  if (room_in(teams, line, load) > quota_room::borrows) return;
   auto held = nodes_.grow(state.held, *extra);
   base::ensure(held.has_value(), "planned growth can be reserved");
   state.held = *held;

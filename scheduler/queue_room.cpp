@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <bit>
 #include <fmt/format.h>
+#include <numeric>
 #include <utility>
 
 namespace berth::sched {
@@ -125,35 +126,63 @@ node_mask work_queue::mask_after_grace(const demand& wanted, std::optional<line_
   return node_mask(nodes_.size() + score_mask_padding, 0xFF);
 }
 
-bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room room) {
-  if (room == quota_room::never || room == quota_room::borrows || promise_is_near(job))
-    return false;
-  const auto key = fmt::format("{} {} {}", line.team, line.wanted.priority, line.shape);
-  if (evictions_tried_.contains(key)) return false;
-  evictions_tried_.insert(key);  // taken back when it helps
-  const auto after = teams_after_handovers();
-  std::vector<job_id> who;
-  std::vector<eviction> why;
-  std::vector<evictable> candidates;
-  const auto deadline = now_ + options_.grace;
-  for (const auto& [other, state] : jobs_) {
-    may_evict_later_ =
-        may_evict_later_ || lines_.at(other.line).wanted.preemptible == preemption::allowed;
-    if (left_alone(other, state, job)) continue;
-    const auto reason = may_evict(after, line, lines_.at(other.line), state.load);
-    if (!reason) continue;
-    who.push_back(other);
-    why.push_back(*reason);
-    // Who ends by itself within the grace loses nothing.
-    const bool ends_anyway = state.ends && *state.ends <= deadline;
-    candidates.push_back({state.held, ends_anyway ? 0 : state.spent_at(deadline)});
+/// Who may be asked to leave for one job, and whether it is fair and enough when some of them do.
+class work_queue::eviction_case {
+ public:
+  eviction_case(work_queue& queue, line_id id, const line_state& line, job_id job, quota_room room)
+      : queue_(queue),
+        line_(line),
+        wanted_(at_least(line.wanted)),
+        room_(room),
+        after_(queue.teams_after_handovers()),
+        promised_(queue.with_promises(id, std::nullopt)) {
+    const auto deadline = queue.now_ + queue.options_.grace;
+    for (const auto& [other, state] : queue.jobs_) {
+      const auto& owner = queue.lines_.at(other.line);
+      if (owner.wanted.preemptible == preemption::allowed) queue.may_evict_later_ = true;
+      if (queue.left_alone(other, state, job)) continue;
+      const auto reason = queue.may_evict(after_, line, owner, state.load);
+      if (!reason) continue;
+      who_.push_back({other, *reason, owner.team, &state.load, owner.wanted.preemptible});
+      // Who ends by itself within the grace loses nothing.
+      const bool ends_anyway = state.ends && *state.ends <= deadline;
+      candidates_.push_back({state.held, ends_anyway ? 0 : state.spent_at(deadline)});
+    }
   }
-  if (candidates.empty()) return false;
 
-  // No more of what a team has borrowed is wanted back than it has: without any one of those who go it would still be
-  // beyond some quota that they count against.
-  const auto reclaims = [&](team_id team, const std::vector<const holding*>& loads) {
-    const auto over = after.borrowed(team, line.team, nodes_.models());
+  [[nodiscard]] bool empty() const noexcept { return who_.empty(); }
+
+  [[nodiscard]] job_id job(std::size_t one) const { return who_[one].job; }
+
+  [[nodiscard]] eviction why(std::size_t one) const { return who_[one].why; }
+
+  [[nodiscard]] std::optional<eviction_plan> find(node_mask allowed) const {
+    bar_models_beyond_quota(allowed);
+    const eviction_rules rules{[&](const auto& gone) { return fair(gone); },
+                               [&](const auto& gone) { return enough(gone); }};
+    auto scratch = queue_.nodes_after_handovers();
+    auto by = make_policy("bestfit");
+    auto found = least_loss(scratch, **by, wanted_, candidates_, {&allowed, {}}, rules);
+    if (found && !within_quota_without(found->go, queue_.load_of(found->where)))
+      return std::nullopt;
+    return found;
+  }
+
+ private:
+  using some = std::vector<std::size_t>;
+
+  struct candidate {
+    job_id job;
+    eviction why;
+    team_id team;
+    const holding* load;
+    preemption kind;
+  };
+
+  /// No more of what a team has borrowed is wanted back than it has: without any one of those who go it would still be
+  /// beyond some quota that they count against.
+  [[nodiscard]] bool reclaims(team_id team, const std::vector<const holding*>& loads) const {
+    const auto over = after_.borrowed(team, line_.team, queue_.nodes_.models());
     return std::any_of(over.begin(), over.end(), [&](const excess& one) {
       std::int64_t all = 0;
       std::int64_t largest = 0;
@@ -164,52 +193,84 @@ bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room 
       }
       return all > 0 && all - largest < one.beyond;
     });
-  };
-  const auto fair = [&](const std::vector<std::size_t>& gone) {
+  }
+
+  [[nodiscard]] bool fair(const some& gone) const {
     std::map<team_id, std::int64_t> shared;
     std::map<team_id, std::vector<const holding*>> reclaimed;
     for (const auto one : gone) {
-      const auto& load = jobs_.at(who[one]).load;
-      const auto team = lines_.at(who[one].line).team;
-      if (why[one] == eviction::share) shared[team] += load.milli;
-      if (why[one] == eviction::quota) reclaimed[team].push_back(&load);
+      const auto& leaves = who_[one];
+      if (leaves.why == eviction::share) shared[leaves.team] += leaves.load->milli;
+      if (leaves.why == eviction::quota) reclaimed[leaves.team].push_back(leaves.load);
     }
     return std::all_of(shared.begin(), shared.end(),
                        [&](const auto& one) {
-                         return share_allows(after, line.team, one.first, one.second);
+                         return queue_.share_allows(after_, line_.team, one.first, one.second);
                        })
            && std::all_of(reclaimed.begin(), reclaimed.end(),
                           [&](const auto& one) { return reclaims(one.first, one.second); });
-  };
-  const auto quota_after = [&](const std::vector<std::size_t>& gone, const holding& load) {
-    auto teams = with_promises(id, std::nullopt);
-    for (const auto one : gone) {
-      const auto& other = lines_.at(who[one].line);
-      teams.give(other.team, jobs_.at(who[one]).load, other.wanted.preemptible);
-    }
-    return teams.room(line.team, load, line.wanted.preemptible, nodes_.models())
-           == quota_room::within;
-  };
-  const auto wanted = at_least(line.wanted);
-  const auto enough = [&](const std::vector<std::size_t>& gone) {
-    return room == quota_room::within || quota_after(gone, load_wanted(wanted, ranks_min(wanted)));
-  };
+  }
 
-  const auto except = (promise_ && (promise_->job.line == id || goes_before_promise(line, job)))
-                          ? std::optional(promise_->job.line)
-                          : std::nullopt;
-  const auto allowed = mask_after_grace(wanted, except);
-  auto scratch = nodes_after_handovers();
-  auto by = make_policy("bestfit");
-  auto found = least_loss(scratch, **by, wanted, candidates, {&allowed, {}}, {fair, enough});
-  if (!found || !quota_after(found->go, load_of(found->where))) return false;
+  [[nodiscard]] bool enough(const some& gone) const {
+    return room_ == quota_room::within
+           || within_quota_without(gone, queue_.load_wanted(wanted_, ranks_min(wanted_)));
+  }
+
+  [[nodiscard]] bool within_quota_without(const some& gone, const holding& load) const {
+    return queue_.room_in(teams_without(gone), line_, load) == quota_room::within;
+  }
+
+  [[nodiscard]] team_tree teams_without(const some& gone) const {
+    auto teams = promised_;
+    for (const auto one : gone)
+      teams.give(who_[one].team, *who_[one].load, who_[one].kind);
+    return teams;
+  }
+
+  /// Leaves out the nodes whose devices it might not hold even if all candidates left.
+  void bar_models_beyond_quota(node_mask& allowed) const {
+    if (wanted_.each.gpus == 0 || !queue_.teams_.has_model_quotas(line_.team)) return;
+    some all(who_.size());
+    std::iota(all.begin(), all.end(), 0);
+    const auto teams = teams_without(all);
+    const auto beyond = [&](std::uint8_t model) {
+      const std::int64_t milli = wanted_.each.milli();
+      return queue_.room_in(teams, line_, {milli, {{model, milli}}}) != quota_room::within;
+    };
+    for (node_id node = 0; node < queue_.nodes_.size(); ++node) {
+      const auto& kind = queue_.nodes_.kind(node);
+      if (!kind.mixed && !kind.model.empty() && beyond(kind.model.front())) allowed[node] = 0;
+    }
+  }
+
+  work_queue& queue_;
+  const line_state& line_;
+  demand wanted_;
+  quota_room room_;
+  team_tree after_;     ///< once all that is being handed over has been
+  team_tree promised_;  ///< with what is promised to others
+  std::vector<candidate> who_;
+  std::vector<evictable> candidates_;
+};
+
+bool work_queue::evict_for(line_id id, line_state& line, job_id job, quota_room room) {
+  if (room == quota_room::never || room == quota_room::borrows || promise_is_near(job))
+    return false;
+  const auto key = fmt::format("{} {} {}", line.team, line.wanted.priority, line.shape);
+  if (!evictions_tried_.insert(key).second) return false;  // taken back when it helps
+  const eviction_case search(*this, id, line, job, room);
+  if (search.empty()) return false;
+  const bool ahead = promise_ && (promise_->job.line == id || goes_before_promise(line, job));
+  const auto except = ahead ? std::optional(promise_->job.line) : std::nullopt;
+  auto found = search.find(mask_after_grace(at_least(line.wanted), except));
+  if (!found) return false;
 
   handover one;
   one.job = job;
   one.where = std::move(found->where);
   for (const auto index : found->go) {
-    one.leaving.insert(who[index]);
-    jobs_.at(who[index]).why = why[index];
+    one.leaving.insert(search.job(index));
+    jobs_.at(search.job(index)).why = search.why(index);
   }
   hand_over(line, std::move(one));
   evictions_tried_.erase(key);

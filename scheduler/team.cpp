@@ -182,22 +182,34 @@ quota_room team_tree::room(team_id team,
     const auto wanted = amount(load, q.of, q.model);
     if (wanted == 0) return;
     const auto borrow = kind == preemption::allowed ? q.borrow : 0;
-    // Firm work counts only firm work against the quota: preemptible work of the same team then runs on what the
-    // team borrows, and all together stay within quota and borrowing.
-    const bool inside = q.now.held + wanted <= q.quota;
-    const bool firm_inside = kind == preemption::never && q.now.firm + wanted <= q.quota
-                             && q.now.held + wanted <= q.quota + q.borrow;
     auto here = quota_room::full;
     if (wanted > q.quota + borrow)
       here = quota_room::never;
-    else if (inside || firm_inside)
-      here = quota_room::within;
-    else if (kind == preemption::allowed && q.now.held + wanted <= q.quota + borrow)
-      here = quota_room::borrows;
+    else if (wanted <= q.left(kind))
+      here = kind == preemption::never || q.now.held + wanted <= q.quota ? quota_room::within
+                                                                         : quota_room::borrows;
     worst = std::max(worst, here);
   };
   each_above(team, [&](team_id id) { each_quota(id, models, judge); });
   return worst;
+}
+
+std::vector<model_cap> team_tree::model_caps(team_id team,
+                                             preemption kind,
+                                             const std::vector<std::string>& models) const {
+  std::vector<model_cap> caps;
+  each_above(team, [&](team_id id) {
+    each_quota(id, models, [&](const quota_view& q) {
+      if (q.of != quota_sort::model) return;
+      const auto known = std::find_if(caps.begin(), caps.end(),
+                                      [&](const model_cap& one) { return one.model == q.model; });
+      if (known == caps.end())
+        caps.push_back({q.model, q.left(kind)});
+      else
+        known->milli = std::min(known->milli, q.left(kind));
+    });
+  });
+  return caps;
 }
 
 std::optional<quota_limit> team_tree::limit(team_id team,

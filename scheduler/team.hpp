@@ -9,6 +9,7 @@
 // compared between siblings from the top of the tree down.
 
 #include "scheduler/demand.hpp"
+#include "scheduler/placement.hpp"
 #include "scheduler/work.hpp"
 
 #include <algorithm>
@@ -121,6 +122,10 @@ class team_tree {
                                 const holding& load,
                                 preemption kind,
                                 const std::vector<std::string>& models) const;
+  /// What quotas on device models leave for the team's further work; a model without a quota is not named.
+  [[nodiscard]] std::vector<model_cap> model_caps(team_id team,
+                                                  preemption kind,
+                                                  const std::vector<std::string>& models) const;
   /// The first limit in the way of `load`; nothing when `room` is `within` or `borrows`.
   [[nodiscard]] std::optional<quota_limit> limit(team_id team,
                                                  const holding& load,
@@ -207,6 +212,13 @@ class team_tree {
     std::uint8_t model;
     std::int64_t quota, borrow;
     tally now;
+
+    /// The most that may be taken besides. Firm work counts only firm work against the quota: preemptible work of the
+    /// same team then runs on what the team borrows, and all together stay within quota and borrowing.
+    [[nodiscard]] std::int64_t left(preemption kind) const {
+      const auto in_all = quota + borrow - now.held;
+      return kind == preemption::allowed ? in_all : std::min(quota - now.firm, in_all);
+    }
   };
 
   /// Calls `visit(quota_view)` for each quota of one team.

@@ -21,6 +21,7 @@ team_spec random_team(random_source& random, std::string name, std::string paren
     team.borrow_milli = 1000 * random.below(6);
   }
   if (random.below(4) == 0) team.model_quotas["T4"] = 2000 + 1000 * random.below(4);
+  if (random.below(4) == 0) team.model_quotas["H100"] = 1000 + 1000 * random.below(8);
   if (random.below(4) == 0) {
     team.cpu_quota_milli = 8000 + 1000 * random.below(20);
     team.cpu_borrow_milli = 1000 * random.below(10);

@@ -108,6 +108,63 @@ TEST(queue, honours_a_quota_per_device_model) {
   EXPECT_EQ(queue->line(line)->waiting, 2u);
 }
 
+std::size_t ranks_on(const work_queue& queue, job_id job, std::string_view node) {
+  const auto ranks = queue.job(job).value().where->ranks;
+  return static_cast<std::size_t>(std::count_if(ranks.begin(), ranks.end(), [&](const slot& rank) {
+    return queue.nodes().name(rank.node) == node;
+  }));
+}
+
+TEST(queue, deals_a_gang_out_over_models_when_no_quota_holds_it_whole) {
+  auto queue = queue_on({node_of("a", 4, "H100"), node_of("b", 4, "T4")}, quick());
+  (void)queue->set_team({"x", "", 1, {}, {{"H100", 1000}, {"T4", 3000}}, 0}).value();
+  auto gang = gpus_for("x", 1);
+  gang.gang = gang_wish{4, 4};
+  const auto line = queue->submit(instant(0), of(gang)).value();
+  (void)queue->advance(instant(0));
+  ASSERT_TRUE(queue->job({line, 0}));
+  EXPECT_EQ(ranks_on(*queue, {line, 0}, "a"), 1u);
+  EXPECT_EQ(ranks_on(*queue, {line, 0}, "b"), 3u);
+  gang.gang = gang_wish{5, 5};
+  EXPECT_EQ(queue->submit(instant(0), of(gang)).error().code, "over_quota");
+}
+
+TEST(queue, grows_a_gang_on_the_models_its_quotas_have_room_for) {
+  auto queue = queue_on({node_of("a", 4, "H100"), node_of("b", 4, "T4")}, quick());
+  (void)queue->set_team({"x", "", 1, {}, {{"H100", 2000}}, 0}).value();
+  auto whole = gpus_for("y", 4);
+  whole.models = {"H100"};
+  const auto on_a = queue->submit(instant(0), of(whole)).value();
+  whole.models = {"T4"};
+  const auto on_b = queue->submit(instant(0), of(whole)).value();
+  (void)queue->advance(instant(0));
+  auto elastic = gpus_for("x", 1);
+  elastic.gang = gang_wish{1, 5};
+  const auto line = queue->submit(instant(1), of(elastic)).value();
+  ASSERT_TRUE(queue->finished(instant(2), {on_a, 0}));
+  (void)queue->advance(instant(2));
+  EXPECT_EQ(ranks_on(*queue, {line, 0}, "a"), 2u);
+  ASSERT_TRUE(queue->finished(instant(3), {on_b, 0}));
+  (void)queue->advance(instant(3));
+  EXPECT_EQ(ranks_on(*queue, {line, 0}, "a"), 2u);
+  EXPECT_EQ(ranks_on(*queue, {line, 0}, "b"), 3u);
+}
+
+TEST(queue, evicts_on_devices_of_a_model_its_quota_has_room_for) {
+  auto queue = queue_on({node_of("a", 1, "H100"), node_of("b", 1, "T4")}, quick());
+  (void)queue->set_team({"x", "", 1, {}, {{"H100", 0}}, 0}).value();
+  const auto on_t4 = queue->submit(instant(0), of(preemptible(gpus_for("y", 1)), 2)).value();
+  (void)queue->advance(instant(0));
+  auto urgent = gpus_for("x", 1);
+  urgent.priority = 1;
+  const auto line = queue->submit(minutes(1), of(urgent)).value();
+  (void)queue->advance(minutes(1));
+  (void)queue->advance(minutes(2));
+  ASSERT_TRUE(queue->job({line, 0}));
+  EXPECT_EQ(queue->nodes().name(queue->job({line, 0})->where->ranks[0].node), "b");
+  EXPECT_EQ(queue->line(on_t4)->running, 1u);
+}
+
 TEST(queue, honours_quotas_of_processor_and_memory_in_nested_teams) {
   auto queue = queue_on(equal_nodes(2, 4), quick());
   team_spec lab{"lab", "", 1, {}, {}, 0};
