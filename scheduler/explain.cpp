@@ -42,18 +42,38 @@ std::int64_t wanted_milli(const demand& wanted) {
 
 class examiner {
  public:
-  examiner(const work_queue& queue, instant now, const demand& wanted)
-      : queue_(queue), now_(now), wanted_(wanted), asked_(compile(queue.nodes(), wanted)) {
+  /// `nodes`: the queue's, or as they would be when idle.
+  examiner(const work_queue& queue, const inventory& nodes, instant now, const demand& wanted)
+      : queue_(queue),
+        nodes_(nodes),
+        now_(now),
+        wanted_(wanted),
+        asked_(compile(queue.nodes(), wanted)) {
     made_.name = wanted.name;
+    made_.ranks_least = ranks_min(wanted);
     made_.wanted_milli = wanted_milli(wanted);
     if (wanted.each.gpus > 0) made_.what = devices_in_words(wanted);
   }
 
   explanation run(std::optional<line_id> line, team_id team, quota_room room) {
     count_devices();
-    made_.fit = explain_fit(queue_.nodes(), wanted_, {mask(line), {}});
-    if (made_.fit.nearest) made_.nearest = queue_.nodes().name(*made_.fit.nearest);
+    made_.fit = explain_fit(nodes_, wanted_, {mask(line), {}});
+    if (made_.fit.nearest) made_.nearest = nodes_.name(*made_.fit.nearest);
     look_for_hindrance(line, team, room);
+    return std::move(made_);
+  }
+
+  /// Of what no state of the cluster, or no holding of the team, lets in. Nothing of what runs matters then.
+  explanation refused(std::optional<team_id> team, quota_room room) {
+    made_.fit = explain_fit(nodes_, wanted_);
+    if (made_.fit.nearest) made_.nearest = nodes_.name(*made_.fit.nearest);
+    made_.first = hindrance::impossible;
+    if (team && room == quota_room::never)
+      name_the_quota(*team, queue_.teams(), room);
+    else if (team && holds_ranks(made_.ranks_least))
+      made_.quota_team = queue_.teams().spec(*team).name;
+    else if (wanted_.gang)
+      made_.ranks_most = ranks_most();
     return std::move(made_);
   }
 
@@ -109,11 +129,7 @@ class examiner {
   void look_for_hindrance(std::optional<line_id> line, team_id team, quota_room room) {
     if (room == quota_room::full || room == quota_room::never) {
       made_.first = room == quota_room::full ? hindrance::quota : hindrance::impossible;
-      const auto load = queue_.load_wanted(wanted_, ranks_min(wanted_));
-      auto teams = queue_.teams();
-      if (room == quota_room::never) teams.forget_held();
-      made_.quota = teams.limit(team, load, wanted_.preemptible, queue_.nodes().models());
-      made_.quota_team = queue_.teams().spec(made_.quota ? made_.quota->team : team).name;
+      name_the_quota(team, queue_.teams(), room);
       return;
     }
     if (fits(mask(line))) return;
@@ -133,6 +149,30 @@ class examiner {
                         : hindrance::pieces;
     else
       made_.first = hindrance::devices;
+  }
+
+  void name_the_quota(team_id team, team_tree teams, quota_room room) {
+    if (room == quota_room::never) teams.forget_held();
+    const auto load = queue_.load_wanted(wanted_, ranks_min(wanted_));
+    made_.quota = teams.limit(team, load, wanted_.preemptible, nodes_.models());
+    made_.quota_team = teams.spec(made_.quota ? made_.quota->team : team).name;
+  }
+
+  /// Whether so many ranks of it fit when nothing else runs.
+  [[nodiscard]] bool holds_ranks(std::uint32_t ranks) const {
+    auto some = wanted_;
+    if (some.gang) some.gang = gang_wish{ranks, ranks};
+    return fits_idle(nodes_, **make_policy("bestfit"), some);
+  }
+
+  /// Whatever holds a number of ranks holds fewer, so the most is found by halving.
+  [[nodiscard]] std::uint32_t ranks_most() const {
+    std::uint32_t low = 0;
+    for (auto high = made_.ranks_least; high - low > 1;) {
+      const auto middle = low + (high - low) / 2;
+      (holds_ranks(middle) ? low : high) = middle;
+    }
+    return low;
   }
 
   /// It fits but for bars: a promise to somebody else, else a window, else a place that is being handed over.
@@ -157,6 +197,7 @@ class examiner {
   }
 
   const work_queue& queue_;
+  const inventory& nodes_;
   instant now_;
   const demand& wanted_;
   asked asked_;
@@ -164,55 +205,63 @@ class examiner {
   explanation made_;
 };
 
-/// Changes that would let it start now, tried one after the other on copies.
-void find_remedies(const work_queue& queue,
-                   instant now,
-                   std::optional<line_id> line,
-                   const submission& work,
-                   explanation& made) {
-  const auto helps = [&](change changed) {
-    if (!line) changed.work.push_back(work);
-    const auto told = what_if(queue, now, changed);
-    if (!told) return false;
-    const auto wanted = line ? *line : told->lines.back();
-    return std::any_of(told->effects.begin(), told->effects.end(), [&](const effect& one) {
-      return one.what == act::started && one.job.line == wanted;
-    });
+/// The smallest running job, else the smallest line of them, whose end would help, in words.
+template <class Helps>
+std::optional<std::string> end_that_helps(const work_queue& queue, line_id line, Helps&& helps) {
+  constexpr std::size_t lines_tried_max = 16;
+  auto lines = queue.lines();
+  std::erase_if(lines, [](const line_view& one) { return one.running == 0; });
+  std::stable_sort(lines.begin(), lines.end(), [](const line_view& a, const line_view& b) {
+    return wanted_milli(*a.wanted) < wanted_milli(*b.wanted);
+  });
+  lines.resize(std::min(lines.size(), lines_tried_max));
+  const auto jobs = queue.jobs();
+  const auto name = [&](const line_view& of) {
+    return fmt::format("\"{}\" of team {}", of.wanted->name, queue.teams().spec(of.team).name);
   };
-  if (made.nearest.empty() || made.first == hindrance::quota) return;
-  const auto node = *queue.nodes().find(made.nearest);
-  const auto& kind = queue.nodes().kind(node);
+  for (const auto& other : lines) {
+    const auto running = std::find_if(jobs.begin(), jobs.end(),
+                                      [&](const job_view& job) { return job.id.line == other.id; });
+    change ended;
+    if (running != jobs.end()) ended.ended = {running->id};
+    if (helps(ended))
+      return fmt::format("the end of {}{}", other.running > 1 ? "one " : "", name(other));
+  }
+  for (const auto& other : lines) {
+    change cancelled;
+    cancelled.cancelled = {other.id};
+    if (other.running > 1 && other.id != line && helps(cancelled))
+      return fmt::format("the end of all {}", name(other));
+  }
+  return std::nullopt;
+}
+
+/// Changes that would let it start now, tried one after the other on copies.
+void find_remedies(const work_queue& queue, instant now, line_id line, explanation& made) {
+  const auto helps = [&](const change& changed) {
+    const auto told = what_if(queue, now, changed);
+    return told && std::any_of(told->effects.begin(), told->effects.end(), [&](const effect& one) {
+             return one.what == act::started && one.job.line == line;
+           });
+  };
+  const bool nodes_help = !made.fit.missing_when_empty && made.first != hindrance::quota;
+  const auto node = nodes_help ? made.fit.nearest : std::nullopt;
   change more;
-  for (int count = 1; count <= 2; ++count) {
+  for (int count = 1; node && count <= 2; ++count) {
+    const auto& kind = queue.nodes().kind(*node);
     node_spec spec;
     spec.name = fmt::format("{} again {}", made.nearest, count);
     spec.cpu_milli = kind.cpu_milli;
     spec.memory_mib = kind.memory_mib;
     spec.topology = kind.topology;
-    spec.labels = queue.nodes().labels(node);
+    spec.labels = queue.nodes().labels(*node);
     more.nodes.push_back(std::move(spec));
     if (!helps(more)) continue;
     made.remedies.push_back(
         fmt::format("{} more node{} like {}", count, count == 1 ? "" : "s", made.nearest));
     break;
   }
-  // The smallest single line whose end would help.
-  std::vector<line_view> lines = queue.lines();
-  std::stable_sort(lines.begin(), lines.end(), [](const line_view& a, const line_view& b) {
-    return wanted_milli(*a.wanted) < wanted_milli(*b.wanted);
-  });
-  constexpr std::size_t lines_tried_max = 16;
-  std::size_t tried = 0;
-  for (const auto& other : lines) {
-    if (other.running == 0 || (line && other.id == *line)) continue;
-    if (++tried > lines_tried_max) break;
-    change ended;
-    ended.cancelled = {other.id};
-    if (!helps(ended)) continue;
-    made.remedies.push_back(fmt::format("the end of \"{}\" of team {}", other.wanted->name,
-                                        queue.teams().spec(other.team).name));
-    break;
-  }
+  if (auto end = end_that_helps(queue, line, helps)) made.remedies.push_back(*std::move(end));
 }
 
 std::string nodes_in_words(const fit_report& fit) {
@@ -268,6 +317,21 @@ std::string number_alone(std::string words) {
   return words.substr(0, words.find(' '));
 }
 
+std::string refusal_in_words(const explanation& of) {
+  if (of.quota)
+    return fmt::format("it asks for {}, and team {} may never hold more than {}",
+                       quota_words(*of.quota, of.quota->wanted), of.quota_team,
+                       quota_words(*of.quota, of.quota->quota + of.quota->borrow));
+  if (!of.quota_team.empty())
+    return fmt::format("it fits only on devices of models of which team {} may never hold so many",
+                       of.quota_team);
+  if (of.ranks_most.value_or(0) > 0)
+    return fmt::format(
+        "no state of this cluster could hold it; of its {} ranks, {} fit at most when all is empty",
+        of.ranks_least, *of.ranks_most);
+  return "no state of this cluster could hold it";
+}
+
 std::string cause_in_words(const explanation& of, const explain_options& options) {
   const auto until =
       of.expected ? " until " + clock_time(of.expected->start, options) : std::string();
@@ -313,10 +377,7 @@ std::string cause_in_words(const explanation& of, const explain_options& options
                          of.window->why, clock_time(of.window->from, options),
                          clock_time(of.window->until, options));
     case hindrance::impossible:
-      return of.quota ? fmt::format("it asks for {}, and team {} may never hold more than {}",
-                                    quota_words(*of.quota, of.quota->wanted), of.quota_team,
-                                    quota_words(*of.quota, of.quota->quota + of.quota->borrow))
-                      : "no state of this cluster could hold it";
+      return refusal_in_words(of);
   }
   return {};
 }
@@ -339,18 +400,18 @@ result<explanation> explain(const work_queue& queue,
   if (!line)
     return fail(kind::missing, "no_such_line",
                 fmt::format("no line {} waits or runs; it may have ended", id));
-  auto made = examiner(queue, now, *line->wanted).run(id, line->team, queue.quota_for(id));
+  auto made =
+      examiner(queue, queue.nodes(), now, *line->wanted).run(id, line->team, queue.quota_for(id));
   made.count = line->count;
   made.waiting = line->waiting;
   if (line->hold == hold_state::held)
     made.first = hindrance::held;
   else if (line->waiting == 0)
     made.first = line->leaving_for > 0 ? hindrance::handover : hindrance::none;
-  if (made.first == hindrance::none || made.first == hindrance::held
-      || made.first == hindrance::handover)
-    return made;
-  find_remedies(queue, now, id, {}, made);
-  if (options.with_expectation) made.expected = expected_start(queue, now, id);
+  if (made.first == hindrance::none || made.first == hindrance::held) return made;
+  if (made.first != hindrance::handover) find_remedies(queue, now, id, made);
+  made.foretold = options.with_expectation;
+  if (made.foretold) made.expected = expected_start(queue, now, id);
   return made;
 }
 
@@ -364,21 +425,29 @@ explanation explain(const work_queue& queue,
     (void)copy->advance(now);
     if (copy->line(*line)) return explain(*copy, now, *line, options).value();
   }
+  const auto& probe = work.wanted;
+  if (const auto sound = check(probe); !sound) {
+    explanation made;
+    made.first = hindrance::impossible;
+    made.name = probe.name;
+    made.fault = sound.error().message;
+    return made;
+  }
   // Refused: by the cluster, or by a quota.
-  auto probe = work.wanted;
   const auto& teams = queue.teams();
   const auto team = teams.find(probe.team);
   const auto room = team ? teams.room(*team, queue.load_wanted(probe, ranks_min(probe)),
                                       probe.preemptible, queue.nodes().models())
                          : quota_room::within;
-  auto made = examiner(queue, now, probe).run(std::nullopt, team.value_or(0), room);
-  made.first = hindrance::impossible;
+  const auto idle = queue.idle_nodes();
+  auto made = examiner(queue, idle, now, probe).refused(team, room);
   made.count = made.waiting = work.count;
   return made;
 }
 
 std::string in_words(const explanation& of, const explain_options& options) {
   const auto what = of.name.empty() ? std::string("the work") : fmt::format("\"{}\"", of.name);
+  if (!of.fault.empty()) return fmt::format("refused: {}.", of.fault);
   const bool refused = of.first == hindrance::impossible;
   const auto cause = cause_in_words(of, options);
   std::string text;
@@ -394,11 +463,14 @@ std::string in_words(const explanation& of, const explain_options& options) {
   if (const auto nodes = nodes_in_words(of.fit); !nodes.empty()) text += " " + nodes;
   if (!of.nearest.empty())
     if (const auto missing = missing_in_words(of.fit.missing); !missing.empty())
-      text += fmt::format(" Nearest is {}, which lacks {}.", of.nearest, missing);
+      text += fmt::format(" Nearest is {}, which {}lacks {}.", of.nearest,
+                          of.fit.missing_when_empty ? "even when empty " : "", missing);
   if (!of.remedies.empty())
     text += fmt::format(" It would start now with {}.", joined(of.remedies, "or with"));
   if (of.expected)
     text += fmt::format(" Expected to start at {}.", clock_time(of.expected->start, options));
+  else if (of.foretold)
+    text += " When it starts cannot be said: it waits for work without a time limit.";
   return text;
 }
 

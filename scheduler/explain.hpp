@@ -53,7 +53,14 @@ struct explanation {
   std::optional<maintenance> window;  ///< when `maintenance`
   std::vector<std::string>
       remedies;  ///< what would let it start now, a sentence part each ("2 more such nodes")
+  std::string
+      fault;  ///< when `impossible` because the demand itself makes no sense: what is wrong with it
+  /// When `impossible` for want of room: the most ranks of the gang that the cluster holds when it is empty.
+  std::optional<std::uint32_t> ranks_most;
+  std::uint32_t ranks_least = 1;  ///< what it would have to be
   std::optional<expectation> expected;
+  bool foretold =
+      false;  ///< whether a start was looked for; there is none when it waits for work without a limit
 };
 
 /// How times of day are printed: `now` counts from midnight of some day of this offset.

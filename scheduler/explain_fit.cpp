@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace berth::sched {
 namespace {
@@ -16,14 +17,15 @@ std::uint64_t suitable_devices(const node_kind& kind, const asked& of) {
   return mask;
 }
 
-bool too_little_memory_even_idle(const node_kind& kind, const asked& of, std::uint64_t suitable) {
-  int large_enough = 0;
+/// How many of the devices have the memory asked for when nobody holds any of it.
+int large_enough(const node_kind& kind, const asked& of, std::uint64_t suitable) {
+  int count = 0;
   for (; suitable != 0; suitable &= suitable - 1)
-    large_enough += kind.device_memory_mib[static_cast<std::size_t>(std::countr_zero(suitable))]
-                            >= of.each.device_memory_mib
-                        ? 1
-                        : 0;
-  return large_enough < of.each.gpus;
+    count += kind.device_memory_mib[static_cast<std::size_t>(std::countr_zero(suitable))]
+                     >= of.each.device_memory_mib
+                 ? 1
+                 : 0;
+  return count;
 }
 
 obstacle first_obstacle(const inventory& nodes,
@@ -42,7 +44,7 @@ obstacle first_obstacle(const inventory& nodes,
     const auto suitable = suitable_devices(kind, of);
     if (suitable == 0) return row.devices == 0 ? obstacle::devices : obstacle::model;
     if (std::popcount(suitable) < each.gpus) return obstacle::devices;
-    if (too_little_memory_even_idle(kind, of, suitable)) return obstacle::capacity;
+    if (large_enough(kind, of, suitable) < each.gpus) return obstacle::capacity;
   }
   if (kind.cpu_milli < each.cpu_milli || kind.memory_mib < each.memory_mib)
     return obstacle::capacity;
@@ -53,6 +55,16 @@ obstacle first_obstacle(const inventory& nodes,
   auto without = of;
   without.each.device_memory_mib = 0;
   return has_room(nodes, without, node) ? obstacle::device_memory : obstacle::gpu;
+}
+
+/// What is missing on a node even when it is empty.
+need shortage_when_empty(const node_kind& kind, const asked& of) {
+  need missing = of.each;
+  missing.cpu_milli = std::max(of.each.cpu_milli - kind.cpu_milli, 0);
+  missing.memory_mib = std::max(of.each.memory_mib - kind.memory_mib, 0);
+  const int there = large_enough(kind, of, suitable_devices(kind, of));
+  missing.gpus = static_cast<std::uint16_t>(std::max(of.each.gpus - there, 0));
+  return missing;
 }
 
 /// What is missing on a node; GPU in devices of the asked size.
@@ -91,12 +103,18 @@ fit_report explain_fit(const inventory& nodes, const demand& wanted, const plan_
   for (node_id node = 0; node < nodes.size(); ++node) {
     const auto why = first_obstacle(nodes, of, book, options.allowed, node);
     ++report.nodes_by[static_cast<std::size_t>(why)];
-    if (why < obstacle::cpu || why == obstacle::capacity) continue;
-    const auto missing = shortage(nodes, of, node);
+    const bool never =
+        why == obstacle::model || why == obstacle::devices || why == obstacle::capacity;
+    if (!never && why < obstacle::cpu) continue;
+    const auto missing =
+        never ? shortage_when_empty(nodes.kind(node), of) : shortage(nodes, of, node);
     const auto weight = weight_of(missing, of.each);
-    if (report.nearest && weight >= least) continue;
+    const bool better =
+        !report.nearest || std::pair(never, weight) < std::pair(report.missing_when_empty, least);
+    if (!better) continue;
     report.nearest = node;
     report.missing = missing;
+    report.missing_when_empty = never;
     least = weight;
   }
   return report;
@@ -119,9 +137,7 @@ bool fits_idle(const inventory& nodes, policy& by, const demand& wanted) {
     if (nodes.nodes_of_kind(number) == 0) continue;
     if (kind.cpu_milli < of.each.cpu_milli || kind.memory_mib < of.each.memory_mib) continue;
     if (of.each.gpus == 0) return true;
-    const auto suitable = suitable_devices(kind, of);
-    if (std::popcount(suitable) >= of.each.gpus && !too_little_memory_even_idle(kind, of, suitable))
-      return true;
+    if (large_enough(kind, of, suitable_devices(kind, of)) >= of.each.gpus) return true;
   }
   return false;
 }

@@ -114,9 +114,11 @@ inline constexpr std::size_t obstacle_count = 12;
 /// How many nodes each obstacle removes, and the node that comes nearest to fitting.
 struct fit_report {
   std::uint32_t nodes_by[obstacle_count] =
-      {};                          ///< index: obstacle; [none] counts the nodes that fit now
-  std::optional<node_id> nearest;  ///< fits when idle; least is missing there now
+      {};  ///< index: obstacle; [none] counts the nodes that fit now
+  /// Where least is missing: of the nodes that could hold it were they empty, else of those with the labels asked for.
+  std::optional<node_id> nearest;
   need missing;  ///< what is missing on it (milli-GPU in `gpus` x `gpu_milli` terms)
+  bool missing_when_empty = false;  ///< `missing` is what the node lacks even when empty
 };
 
 [[nodiscard]] fit_report explain_fit(const inventory& nodes,

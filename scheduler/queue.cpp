@@ -171,15 +171,7 @@ result<line_id> work_queue::submit(instant now, const submission& work) {
 /// was asked before.
 bool work_queue::fits_idle_within_quota(const line_state& line) const {
   if (!teams_.has_model_quotas(line.team)) return true;
-  auto idle = nodes_;
-  for (const auto& [job, state] : jobs_)
-    (void)idle.release(state.held);
-  for (node_id node = 0; node < idle.size(); ++node) {
-    if (idle.condition(node) != node_condition::gone)
-      idle.set_condition(node, node_condition::ready);
-    for (std::uint32_t device = 0; device < idle.row(node).devices; ++device)
-      idle.set_healthy(node, device, true);
-  }
+  auto idle = idle_nodes();
   auto teams = teams_;
   teams.forget_held();
   auto by = make_policy("bestfit");
@@ -437,6 +429,19 @@ void work_queue::emit(effect one) {
 }
 
 // --- looks -----------------------------------------------------------------------------------------------------------
+
+inventory work_queue::idle_nodes() const {
+  auto idle = nodes_;
+  for (const auto& [job, state] : jobs_)
+    (void)idle.release(state.held);
+  for (node_id node = 0; node < idle.size(); ++node) {
+    if (idle.condition(node) != node_condition::gone)
+      idle.set_condition(node, node_condition::ready);
+    for (std::uint32_t device = 0; device < idle.row(node).devices; ++device)
+      idle.set_healthy(node, device, true);
+  }
+  return idle;
+}
 
 std::vector<line_view> work_queue::lines() const {
   std::vector<line_view> views;

@@ -157,6 +157,9 @@ class work_queue {
 
   [[nodiscard]] const inventory& nodes() const noexcept { return nodes_; }
 
+  /// A copy of the nodes as if nothing ran, nothing were set aside and every device were well.
+  [[nodiscard]] inventory idle_nodes() const;
+
   [[nodiscard]] const team_tree& teams() const noexcept { return teams_; }
 
   [[nodiscard]] const calendar& bars() const noexcept { return calendar_; }

@@ -13,6 +13,8 @@ result<std::vector<line_id>> apply(work_queue& queue, instant now, const change&
     queue.set_condition(now, node, node_condition::drained);
   for (const auto line : changed.cancelled)
     if (auto done = queue.cancel(now, line); !done) return std::move(done).error();
+  for (const auto job : changed.ended)
+    if (auto done = queue.finished(now, job); !done) return std::move(done).error();
   for (const auto& work : changed.work) {
     auto line = queue.submit(now, work);
     if (!line) return std::move(line).error();

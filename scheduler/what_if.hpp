@@ -19,6 +19,7 @@ struct change {
   std::vector<node_spec> nodes;  ///< that join ("two more nodes with eight devices")
   std::vector<submission> work;  ///< that arrives
   std::vector<line_id> cancelled;
+  std::vector<job_id> ended;  ///< jobs that end by themselves
   std::vector<node_id> drained;
 };
 

@@ -66,6 +66,8 @@ TEST(explain, says_which_quota_is_full) {
   EXPECT_EQ(told.first, hindrance::quota);
   EXPECT_THAT(in_words(told),
               StartsWith("1 of 3 \"tune\" wait: team x holds 4 of the 4 GPUs of its quota."));
+  EXPECT_THAT(in_words(told), HasSubstr("It would start now with the end of one \"tune\""));
+  EXPECT_THAT(in_words(told), HasSubstr("it waits for work without a time limit"));
 }
 
 TEST(explain, counts_cores_and_memory_of_a_quota_as_people_do) {
@@ -98,7 +100,7 @@ TEST(explain, says_when_enough_is_free_but_in_pieces) {
   EXPECT_EQ(told.first, hindrance::pieces);
   EXPECT_THAT(in_words(told), HasSubstr("6 GPUs are free, but not 4 together"));
   EXPECT_THAT(in_words(told), HasSubstr("lacks 1 GPU"));
-  EXPECT_THAT(in_words(told), HasSubstr("the end of \"work\" of team x"));
+  EXPECT_THAT(in_words(told), HasSubstr("the end of one \"work\" of team x"));
 }
 
 TEST(explain, says_what_a_free_place_is_kept_for) {
@@ -120,11 +122,53 @@ TEST(explain, says_why_a_demand_is_refused_and_submits_nothing) {
   EXPECT_EQ(told.first, hindrance::impossible);
   EXPECT_THAT(in_words(told), StartsWith("\"huge\" is refused: no state of this cluster"));
   EXPECT_THAT(in_words(told), HasSubstr("with too few devices"));
+  EXPECT_THAT(in_words(told), HasSubstr("Nearest is n0, which even when empty lacks 4 GPUs."));
   EXPECT_TRUE(queue->lines().empty());
   (void)queue->set_team({"q", "", 1, 2000, {}, 0}).value();
   const auto over = explain(*queue, instant(0), of(gpus_for("q", 3, "wide")));
   EXPECT_EQ(over.first, hindrance::impossible);
   EXPECT_THAT(in_words(over), HasSubstr("team q may never hold more than 2"));
+}
+
+TEST(explain, says_how_much_of_a_gang_the_empty_cluster_would_hold) {
+  auto queue = queue_on(equal_nodes(2, 4));
+  (void)queue->submit(instant(0), of(gpus_for("x", 4))).value();
+  (void)queue->advance(instant(0));
+  queue->set_condition(instant(0), 1, node_condition::drained);
+  auto gang = gpus_for("x", 1, "wide");
+  gang.gang = gang_wish{11, 11};
+  const auto told = explain(*queue, instant(0), of(gang));
+  EXPECT_EQ(told.first, hindrance::impossible);
+  EXPECT_EQ(told.ranks_most, 8u) << "the drained node counts, and what runs does not";
+  EXPECT_THAT(in_words(told), HasSubstr("of its 11 ranks, 8 fit at most when all is empty"));
+}
+
+TEST(explain, says_when_quotas_leave_no_model_or_the_demand_makes_no_sense) {
+  auto queue = queue_on({node_of("a", 4, "H100"), node_of("b", 4, "T4")});
+  (void)queue->set_team({"x", "", 1, {}, {{"H100", 1000}, {"T4", 1000}}, 0}).value();
+  const auto over = explain(*queue, instant(0), of(gpus_for("x", 2, "pair")));
+  EXPECT_EQ(over.first, hindrance::impossible);
+  EXPECT_THAT(in_words(over), HasSubstr("models of which team x may never hold so many"));
+  auto odd = gpus_for("nobody", 2, "odd");
+  odd.each.gpu_milli = 500;
+  EXPECT_EQ(in_words(explain(*queue, instant(0), of(odd))),
+            "refused: \"odd\": a share (500 milli) is of one device, not of 2.");
+}
+
+TEST(explain, says_when_others_are_leaving_for_it) {
+  auto queue = queue_on(equal_nodes(1, 1));
+  auto tune = gpus_for("x", 1, "tune");
+  tune.preemptible = preemption::allowed;
+  (void)queue->submit(instant(0), of(tune)).value();
+  (void)queue->advance(instant(0));
+  auto urgent = gpus_for("y", 1, "serve");
+  urgent.priority = 1;
+  const auto line = queue->submit(minutes(1), of(urgent)).value();
+  (void)queue->advance(minutes(1));
+  const auto told = explain(*queue, minutes(1), line).value();
+  EXPECT_EQ(told.first, hindrance::handover);
+  ASSERT_TRUE(told.expected);
+  EXPECT_EQ(told.expected->start, minutes(1) + seconds(30));
 }
 
 TEST(explain, says_when_it_is_held_or_in_the_way_of_maintenance) {
