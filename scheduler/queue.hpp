@@ -238,6 +238,14 @@ class work_queue {
     instant deadline{0};
   };
 
+  /// The last search for moves that found none. It would find none again until room appears or somebody who had not
+  /// run long enough may be moved.
+  struct vain_search {
+    job_id job;
+    std::uint64_t loosened = 0;
+    std::optional<instant> until;
+  };
+
   enum class tried : std::uint8_t { started, handing_over, blocked, barred_by_quota };
 
   work_queue(inventory nodes, const queue_options& options, std::unique_ptr<policy> by);
@@ -372,6 +380,7 @@ class work_queue {
       blocked_;  ///< shape → shortest run that found no room
   std::uint64_t promise_at_ = 0;
   std::uint64_t grown_at_ = 0;
+  vain_search no_moves_;
   bool may_evict_later_ = false;
   bool pass_again_ = false;  ///< room appeared for somebody who was tried before
   queue_counters counters_;

@@ -285,12 +285,20 @@ bool work_queue::move_for(line_id id, line_state& line, job_id job) {
   const auto wanted = at_least(line.wanted);
   if (nodes_.left().gpu_milli < static_cast<std::int64_t>(wanted.each.milli()) * ranks_min(wanted))
     return false;
+  if (no_moves_.job == job && no_moves_.loosened == loosened_
+      && (!no_moves_.until || now_ < *no_moves_.until))
+    return false;
   std::vector<job_id> who;
   std::vector<movable> jobs;
+  vain_search vain{job, loosened_, {}};
   const auto deadline = now_ + options_.grace;
   for (const auto& [other, state] : jobs_) {
-    if (left_alone(other, state, job)) continue;
     const auto& demanded = lines_.at(other.line).wanted;
+    if (left_alone(other, state, job)) {
+      const auto later = state.started + demanded.run_min;
+      if (later > now_) vain.until = std::min(vain.until.value_or(later), later);
+      continue;
+    }
     who.push_back(other);
     jobs.push_back({state.held, &demanded, mask_after_grace(demanded, std::nullopt),
                     state.spent_at(deadline)});
@@ -301,7 +309,10 @@ bool work_queue::move_for(line_id id, line_state& line, job_id job) {
   auto scratch = nodes_after_handovers();
   auto by = make_policy("bestfit");
   auto found = fewest_moves(scratch, **by, wanted, jobs, {&allowed, {}});
-  if (!found) return false;
+  if (!found) {
+    no_moves_ = vain;
+    return false;
+  }
   auto teams = with_promises(id, std::nullopt);
   const auto take = [&](const line_state& whose, const placement& where) {
     const auto load = load_of(where);

@@ -86,6 +86,9 @@ result<replay_report> replay(const trace& of,
   inventory nodes;
   for (const auto& spec : of.nodes)
     if (auto added = nodes.add(spec); !added) return std::move(added).error();
+  if (nodes.total().gpu_milli == 0)
+    return fail(kind::invalid, "no_devices",
+                "the nodes of the trace have no device, and everything is measured against those");
   workload whole;
   for (const auto& pod : of.pods)
     whole.arrived(pod.each, pod.models);

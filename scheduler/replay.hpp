@@ -55,7 +55,8 @@ struct replay_report {
 
 /// Runs one policy over a trace. `fgd` is told the trace's whole workload, as published; `fill` learns from arrivals.
 /// `progress` is called now and then with the number of arrivals done; false gives up. Errors: those of `inventory::add`
-/// and `make_policy`; `invalid` for a pod whose quantities are out of range; `cancelled` when given up.
+/// and `make_policy`; `invalid` for a pod whose quantities are out of range or nodes without a device; `cancelled` when
+/// given up.
 [[nodiscard]] result<replay_report> replay(const trace& of,
                                            std::string_view policy_name,
                                            std::uint64_t seed,

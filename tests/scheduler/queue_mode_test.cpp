@@ -64,6 +64,35 @@ TEST(queue_mode, names_file_line_and_column_of_what_is_malformed) {
   EXPECT_NE(read.error().message.find('2'), std::string::npos) << read.error().message;
 }
 
+TEST(queue_mode, reads_seconds_with_decimals_and_says_when_they_are_none) {
+  const scratch_file file(header + "one,1000,1024,1,1000,,1.5,0.25,10.125,x,0\n");
+  const auto read = read_arrivals(file.path()).value();
+  EXPECT_EQ(read[0].at.count(), 1500);
+  EXPECT_EQ(read[0].run.count(), 250);
+  EXPECT_EQ(read[0].work.wanted.limit->count(), 10'125);
+  for (const char* time : {"1.0005", ".5", "1.x", "-1", "1e3", ""}) {
+    const scratch_file wrong(header + "one,1000,1024,1,1000,," + time + ",60,60,x,0\n");
+    const auto refused = read_arrivals(wrong.path());
+    ASSERT_FALSE(refused) << time;
+    EXPECT_NE(refused.error().message.find("column 7 (\"arrive_s\")"), std::string::npos)
+        << refused.error().message;
+  }
+}
+
+TEST(queue_mode, stops_the_clock_when_told) {
+  const scratch_file file(header + "one,1000,1024,8,1000,,0,7200,,x,0\n");
+  queue_mode_options options;
+  options.arrivals = file.path();
+  options.policies = {"pack"};
+  options.form = report_form::json;
+  options.until = std::chrono::hours(1);
+  std::ostringstream out;
+  std::ostringstream progress;
+  ASSERT_TRUE(simulate_queue(options, out, progress));
+  EXPECT_NE(out.str().find(R"("end_s":3600.000)"), std::string::npos) << out.str();
+  EXPECT_NE(out.str().find(R"("gpu_seconds":28800.000)"), std::string::npos) << out.str();
+}
+
 TEST(queue_mode, makes_the_same_trace_of_the_same_seed) {
   queue_mode_options options;
   options.policies = {"pack"};

@@ -129,14 +129,20 @@ TEST_F(a_folder, what_cannot_be_read_is_named_by_file_line_and_column) {
   EXPECT_THAT(error_for("name,cpu_milli,num_gpu,gpu_milli\np,100,1,500\n"),
               HasSubstr("no column \"memory_mib\""));
   EXPECT_THAT(error_for("name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,100,1,1\n"),
-              HasSubstr(":2: 4 fields"));
+              HasSubstr(":2: column 5 (\"gpu_milli\") is missing: 4 fields; expected 5"));
+  EXPECT_THAT(error_for("name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,100,1,1,1000,\n"),
+              HasSubstr(":2: column 6 is one too many: 6 fields; expected 5"));
   EXPECT_THAT(error_for("name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,1,1,2,500\n"),
               HasSubstr("expected 1000 for a pod of several GPUs"));
   EXPECT_THAT(error_for("name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,1,1,0,0\np,1,1,0,0\n"),
-              HasSubstr("occurs twice"));
+              HasSubstr(":3: column 1 (\"name\") is \"p\"; expected a name that no row above has"));
   EXPECT_THAT(error_for(""), HasSubstr("expected a header line"));
+  EXPECT_THAT(error_for("name,cpu_milli,memory_mib,num_gpu,gpu_milli\n"),
+              HasSubstr(":2: column 1 is missing"));
+  EXPECT_EQ(error_for("\xEF\xBB\xBFname,cpu_milli,memory_mib,num_gpu,gpu_milli\np,100,1,1,500\n"),
+            "");
   EXPECT_THAT(error_for("name,cpu_milli,memory_mib,num_gpu,gpu_milli\n\"p\",1,1,0,0\n"),
-              HasSubstr("quotation mark"));
+              HasSubstr(":2: column 1 (\"name\") has a quotation mark"));
 }
 
 TEST_F(a_folder, malformed_orders_are_named_too) {
@@ -148,7 +154,20 @@ TEST_F(a_folder, malformed_orders_are_named_too) {
               HasSubstr(".seq:2:1: \"3\""));
   write("orders/openb_pod_list_w.42.seq", "0\n0\n");
   EXPECT_THAT(load_trace(dir_, "w", 42, arrival_order::published).error().message,
-              HasSubstr("each rank from 0 to 1 once"));
+              HasSubstr(":1: number 2 is 0 again; expected each rank from 0 to 1 once"));
+  write("orders/openb_pod_list_w.42.seq", "");
+  EXPECT_THAT(load_trace(dir_, "w", 42, arrival_order::published).error().message,
+              HasSubstr(".seq:1:1: empty"));
+}
+
+TEST_F(a_folder, a_trace_without_devices_is_refused) {
+  write("openb_node_list_gpu_node.csv", "sn,cpu_milli,memory_mib,gpu,model\na,8000,1000,0,none\n");
+  write("openb_pod_list_w.csv", "name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,100,1,0,0\n");
+  simulate_options options;
+  options.trace = dir_;
+  options.workloads = {"w"};
+  std::ostringstream out;
+  EXPECT_EQ(simulate(options, out, out).error().code, "no_devices");
 }
 
 TEST(simulate, reads_seeds) {
@@ -181,6 +200,12 @@ TEST_F(a_folder, is_run_by_the_words_of_a_command_line) {
   std::ostringstream progress;
   command.parse("--trace /nowhere --seeds 42-43", false);
   EXPECT_EQ(run_simulate(words, report_form::table, out, progress).error().kind, kind::missing);
+  words.plot = "/nowhere/x.svg";
+  EXPECT_EQ(run_simulate(words, report_form::table, out, progress).error().code, "no_folder");
+  words.policies = ",";
+  EXPECT_THAT(run_simulate(words, report_form::table, out, progress).error().message,
+              HasSubstr("--policy names none"));
+  words.policies = "fill";
   words.trace.clear();
   EXPECT_THAT(run_simulate(words, report_form::table, out, progress).error().message,
               HasSubstr("--trace DIR"));

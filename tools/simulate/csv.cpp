@@ -10,6 +10,8 @@ namespace berth::tools {
 namespace {
 
 constexpr std::uintmax_t bytes_max = 256u << 20;
+/// What some programs write before UTF-8 text.
+constexpr std::string_view byte_order_mark = "\xEF\xBB\xBF";
 
 std::vector<std::string> split(std::string_view line) {
   std::vector<std::string> fields;
@@ -36,28 +38,40 @@ result<csv_table> csv_table::read(const std::filesystem::path& file) {
   table.file_ = file.string();
   std::string line;
   for (std::size_t number = 1; std::getline(in, line); ++number) {
+    if (number == 1 && line.starts_with(byte_order_mark)) line.erase(0, byte_order_mark.size());
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) continue;
-    if (line.find('"') != std::string::npos)
-      return fail(
-          kind::invalid, "bad_csv",
-          fmt::format("{}:{}:{}: a quotation mark; expected plain fields separated by commas",
-                      table.file_, number, line.find('"') + 1));
     auto fields = split(line);
-    if (table.header_.empty()) {
+    if (auto wrong = table.wrong_with(number, fields)) return *std::move(wrong);
+    if (table.header_.empty())
       table.header_ = std::move(fields);
-      continue;
-    }
-    if (fields.size() != table.header_.size())
-      return fail(kind::invalid, "bad_csv",
-                  fmt::format("{}:{}: {} fields; expected {} as in the header", table.file_, number,
-                              fields.size(), table.header_.size()));
-    table.lines_.push_back({number, std::move(fields)});
+    else
+      table.lines_.push_back({number, std::move(fields)});
   }
   if (table.header_.empty())
     return fail(kind::invalid, "bad_csv",
-                fmt::format("{}:1: empty; expected a header line", table.file_));
+                fmt::format("{}:1: column 1 is empty, as is the file; expected a header line",
+                            table.file_));
   return table;
+}
+
+std::optional<error_info> csv_table::wrong_with(std::size_t number,
+                                                const std::vector<std::string>& fields) const {
+  const auto bad = [&](std::size_t column, const std::string& what) {
+    const auto name =
+        column < header_.size() ? fmt::format(" (\"{}\")", header_[column]) : std::string();
+    return fail(kind::invalid, "bad_csv",
+                fmt::format("{}:{}: column {}{} {}", file_, number, column + 1, name, what));
+  };
+  for (std::size_t column = 0; column < fields.size(); ++column)
+    if (fields[column].find('"') != std::string::npos)
+      return bad(column, "has a quotation mark; expected plain fields separated by commas");
+  const auto expected = header_.size();
+  if (expected == 0 || fields.size() == expected) return std::nullopt;
+  const auto less = fields.size() < expected;
+  return bad(less ? fields.size() : expected,
+             fmt::format("{}: {} fields; expected {} as in the header",
+                         less ? "is missing" : "is one too many", fields.size(), expected));
 }
 
 bool csv_table::has(std::string_view name) const {
@@ -68,9 +82,29 @@ result<std::size_t> csv_table::column(std::string_view name) const {
   const auto at = std::find(header_.begin(), header_.end(), name);
   if (at == header_.end())
     return fail(kind::invalid, "bad_csv",
-                fmt::format("{}:1: no column \"{}\"; the columns are {}", file_, name,
+                fmt::format("{}:1: no column \"{}\"; expected it beside {}", file_, name,
                             fmt::join(header_, ", ")));
   return static_cast<std::size_t>(at - header_.begin());
+}
+
+result<std::int64_t> csv_table::milliseconds(std::size_t row,
+                                             std::size_t column,
+                                             std::int64_t least,
+                                             std::int64_t most) const {
+  const auto field = text(row, column);
+  const auto point = std::min(field.find('.'), field.size());
+  const auto decimals = field.substr(std::min(point + 1, field.size()));
+  // "1.5" as 1 and 500: digits are filled up to three.
+  const auto digits = fmt::format("{}{:0<3}", field.substr(0, point), decimals);
+  std::int64_t value = 0;
+  const auto [end, wrong] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
+  const bool whole = point > 0 && decimals.size() <= 3 && wrong == std::errc{}
+                     && end == digits.data() + digits.size();
+  if (!whole || value < least * 1000 || value > most * 1000)
+    return complaint(
+        row, column,
+        fmt::format("seconds between {} and {}, with three decimals at most", least, most));
+  return value;
 }
 
 std::string_view csv_table::text(std::size_t row, std::size_t column) const {

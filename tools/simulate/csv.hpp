@@ -6,6 +6,7 @@
 #include <berth/error.hpp>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,12 +30,21 @@ class csv_table {
                                              std::size_t column,
                                              std::int64_t least,
                                              std::int64_t most) const;
+  /// A field in seconds, such as 12 or 0.25, as milliseconds. Errors as `integer`; the bounds are in seconds.
+  [[nodiscard]] result<std::int64_t> milliseconds(std::size_t row,
+                                                  std::size_t column,
+                                                  std::int64_t least,
+                                                  std::int64_t most) const;
   /// An error about one field.
   [[nodiscard]] error_info complaint(std::size_t row,
                                      std::size_t column,
                                      std::string_view expected) const;
 
  private:
+  /// What is wrong with a line, if anything.
+  [[nodiscard]] std::optional<error_info> wrong_with(std::size_t number,
+                                                     const std::vector<std::string>& fields) const;
+
   struct line {
     std::size_t number = 0;
     std::vector<std::string> fields;

@@ -22,10 +22,14 @@ sched::queue_arrival read_arrival(row_reader& read, std::size_t row) {
   sched::queue_arrival one;
   auto& wanted = one.work.wanted;
   wanted = read.pod(row);
-  one.at = milliseconds(1000 * read.integer(row, "arrive_s", 0, seconds_max));
-  one.run = milliseconds(1000 * read.integer(row, "run_s", 1, seconds_max));
-  if (const auto limit = read.maybe(row, "limit_s", 1, seconds_max))
-    wanted.limit = milliseconds(1000 * *limit);
+  read.expect(!wanted.name.empty(), row, "name", "a name");
+  one.at = read.seconds(row, "arrive_s", 0, seconds_max);
+  one.run = read.seconds(row, "run_s", 0, seconds_max);
+  read.expect(one.run.count() > 0, row, "run_s", "more than no time");
+  if (!read.text(row, "limit_s").empty()) {
+    wanted.limit = read.seconds(row, "limit_s", 0, seconds_max);
+    read.expect(wanted.limit->count() > 0, row, "limit_s", "more than no time, or nothing");
+  }
   wanted.team = std::string(read.text(row, "team"));
   read.expect(!wanted.team.empty(), row, "team", "a team's name");
   wanted.priority = static_cast<std::int32_t>(read.integer(row, "priority", -1'000'000, 1'000'000));
@@ -178,13 +182,14 @@ result<queue_run> run_one(const sched::queue_trace& trace,
   if (!simulation) return std::move(simulation).error();
   std::size_t steps = 0;
   constexpr std::size_t steps_between_words = 1000;
-  while ((*simulation)->step()) {
+  while ((*simulation)->step(options.until)) {
     if (options.stopped && options.stopped()) return stopped_error();
     if (++steps % steps_between_words == 0)
       progress << fmt::format("{}: {:.1f} h simulated\n", policy,
                               in_seconds((*simulation)->queue().now()) / 3600.0)
                << std::flush;
   }
+  (*simulation)->run(options.until);
   queue_run run{policy, seed, (*simulation)->report(), {}};
   const auto& teams = (*simulation)->queue().teams();
   for (sched::team_id team = 0; team < teams.size(); ++team)
@@ -238,6 +243,8 @@ result<std::vector<sched::queue_arrival>> read_arrivals(const fs::path& file) {
 result<void> simulate_queue(const queue_mode_options& options,
                             std::ostream& out,
                             std::ostream& progress) {
+  for (const auto& name : options.policies)
+    if (auto known = sched::make_policy(name); !known) return std::move(known).error();
   std::vector<std::optional<std::uint64_t>> seeds{std::nullopt};
   if (!options.arrivals) seeds.assign(options.seeds.begin(), options.seeds.end());
   for (const auto& policy : options.policies)

@@ -29,6 +29,7 @@ struct queue_mode_options {
   std::vector<std::uint64_t> seeds{42};
   std::string teams = "x:2,y:1";  ///< names with weights, of made-up work or of the file's teams
   sched::backfill behind = sched::backfill::easy;
+  std::optional<sched::instant> until;  ///< the clock stops then; without it, when all work is done
   report_form form = report_form::table;
   std::function<bool()> stopped;  ///< asked now and then; true gives up
 };

@@ -32,12 +32,16 @@ std::int64_t row_reader::integer(std::size_t row,
   return 0;
 }
 
-std::optional<std::int64_t> row_reader::maybe(std::size_t row,
+std::chrono::milliseconds row_reader::seconds(std::size_t row,
                                               std::string_view name,
                                               std::int64_t least,
                                               std::int64_t most) {
-  if (text(row, name).empty()) return std::nullopt;
-  return integer(row, name, least, most);
+  const auto at = column(name);
+  if (why_) return {};
+  auto value = table_.milliseconds(row, at, least, most);
+  if (value) return std::chrono::milliseconds(*value);
+  why_ = std::move(value).error();
+  return {};
 }
 
 std::string_view row_reader::text(std::size_t row, std::string_view name) {
@@ -62,7 +66,6 @@ sched::demand row_reader::pod(std::size_t row) {
   made.each.gpus = static_cast<std::uint16_t>(integer(row, "num_gpu", 0, 64));
   const auto milli = integer(row, "gpu_milli", 0, 1000);
   made.each.gpu_milli = static_cast<std::uint16_t>(made.each.gpus == 0 ? 0 : milli);
-  expect(!made.name.empty(), row, "name", "a name");
   expect(made.each.gpus == 0 || milli > 0, row, "gpu_milli", "1 to 1000 for a pod with GPUs");
   expect(made.each.gpus <= 1 || milli == 1000, row, "gpu_milli", "1000 for a pod of several GPUs");
   if (has("gpu_spec")) made.models = split_models(text(row, "gpu_spec"));

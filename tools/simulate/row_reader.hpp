@@ -5,6 +5,7 @@
 #include "tools/simulate/csv.hpp"
 
 #include <berth/error.hpp>
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -26,8 +27,8 @@ class row_reader {
                        std::string_view name,
                        std::int64_t least,
                        std::int64_t most);
-  /// The same, but nothing for an empty field.
-  std::optional<std::int64_t> maybe(std::size_t row,
+  /// A field in seconds, which may have decimals; the bounds are in seconds.
+  std::chrono::milliseconds seconds(std::size_t row,
                                     std::string_view name,
                                     std::int64_t least,
                                     std::int64_t most);

@@ -72,6 +72,16 @@ void remove_unfinished(const std::optional<std::filesystem::path>& file) {
     std::filesystem::remove(*file, ignored);
 }
 
+/// Tells before the work rather than after it.
+result<void> check_folder_of(const std::filesystem::path& file) {
+  const auto folder = file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+  std::error_code ignored;
+  if (std::filesystem::is_directory(folder, ignored)) return {};
+  return fail(
+      kind::missing, "no_folder",
+      fmt::format("{}: there is no folder {}; make it first", file.string(), folder.string()));
+}
+
 result<void> write_plot(const std::filesystem::path& to, const std::vector<simulated_run>& runs) {
   auto file = open_for_writing(to);
   if (!file) return std::move(file).error();
@@ -128,6 +138,8 @@ error_info stopped_error() {
 result<void> simulate(const simulate_options& options, std::ostream& out, std::ostream& progress) {
   for (const auto& name : options.policies)
     if (auto known = sched::make_policy(name); !known) return std::move(known).error();
+  if (options.plot)
+    if (auto there = check_folder_of(*options.plot); !there) return there;
   std::optional<std::ofstream> placements;
   if (options.placements) {
     auto file = open_for_writing(*options.placements);

@@ -5,7 +5,11 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <CLI/Validators.hpp>
 #include <algorithm>
+#include <chrono>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <utility>
 
 namespace berth::tools {
@@ -33,6 +37,7 @@ result<void> run_queue(const simulate_words& words,
   queue_mode_options options;
   if (!words.trace.empty()) options.trace = words.trace;
   if (!words.arrivals.empty()) options.arrivals = words.arrivals;
+  if (words.until_s > 0) options.until = std::chrono::seconds(words.until_s);
   options.policies = split(words.policies);
   options.seeds = std::move(seeds);
   options.teams = words.teams;
@@ -45,10 +50,11 @@ result<void> run_queue(const simulate_words& words,
 }  // namespace
 
 std::vector<std::string> simulate_examples() {
-  return {"berth simulate --trace data/openb --policy fill,fgd --seeds 42-44",
-          "berth simulate --trace data/openb --workload default,cpu100 -o json --plot curves.svg",
-          "berth simulate --queue --teams vision:2,speech:1 --seeds 1-3",
-          "berth simulate --arrivals week.csv --policy pack --no-backfill"};
+  return {
+      "berth simulate --trace tests/data/openb --policy fill,fgd --seeds 42-44",
+      "berth simulate --trace tests/data/openb --workload default,cpu100 -o json --plot curves.svg",
+      "berth simulate --queue --teams vision:2,speech:1 --seeds 1-3",
+      "berth simulate --arrivals week.csv --policy pack --no-backfill --until 86400"};
 }
 
 void add_simulate_options(CLI::App& command, simulate_words& into) {
@@ -56,7 +62,10 @@ void add_simulate_options(CLI::App& command, simulate_words& into) {
                      "Folder with openb_node_list_gpu_node.csv and openb_pod_list_W.csv");
   command.add_option("--workload", into.workloads, "Workloads W, separated by commas")
       ->capture_default_str();
-  command.add_option("--policy", into.policies, "Policies, separated by commas")
+  command
+      .add_option(
+          "--policy", into.policies,
+          fmt::format("Policies, separated by commas: {}", fmt::join(sched::policy_names(), ", ")))
       ->capture_default_str();
   command.add_option("--seeds", into.seeds, "Seeds of the arrival orders, such as 42-44")
       ->capture_default_str();
@@ -72,6 +81,10 @@ void add_simulate_options(CLI::App& command, simulate_words& into) {
                      "added; without it arrivals are made up by the seed");
   command.add_option("--teams", into.teams, "Queue mode: teams with weights, such as x:2,y:1")
       ->capture_default_str();
+  command
+      .add_option("--until", into.until_s,
+                  "Queue mode: the second at which the clock stops; without it all work is done")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   command.add_flag("--no-backfill", into.no_backfill,
                    "Queue mode: nothing starts behind what waits");
 }
@@ -83,6 +96,13 @@ result<void> run_simulate(const simulate_words& words,
                           std::function<bool()> stopped) {
   auto seeds = parse_seeds(words.seeds);
   if (!seeds) return std::move(seeds).error();
+  if (split(words.policies).empty())
+    return fail(kind::invalid, "bad_words",
+                fmt::format("--policy names none; expected some of {}",
+                            fmt::join(sched::policy_names(), ", ")));
+  if (split(words.workloads).empty())
+    return fail(kind::invalid, "bad_words",
+                "--workload names none; W stands for the file openb_pod_list_W.csv");
   if (words.queue || !words.arrivals.empty())
     return run_queue(words, *std::move(seeds), form, out, progress, std::move(stopped));
   if (words.trace.empty())

@@ -4,6 +4,7 @@
 #include "tools/simulate/simulate.hpp"
 
 #include <berth/error.hpp>
+#include <cstdint>
 #include <functional>
 #include <iosfwd>
 #include <string>
@@ -27,6 +28,7 @@ struct simulate_words {
   bool queue = false;
   std::string arrivals;
   std::string teams = "x:2,y:1";
+  std::int64_t until_s = 0;
   bool no_backfill = false;
 };
 

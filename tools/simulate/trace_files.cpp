@@ -9,35 +9,43 @@
 #include <fstream>
 #include <numeric>
 #include <optional>
+#include <set>
+#include <type_traits>
+#include <utility>
 
 namespace berth::tools {
 namespace {
 
 namespace fs = std::filesystem;
 
-template <class Record>
-result<std::vector<Record>> sorted_by_name(std::vector<Record> records, const fs::path& file) {
-  std::sort(records.begin(), records.end(),
-            [](const Record& one, const Record& two) { return one.name < two.name; });
-  const auto twin =
-      std::adjacent_find(records.begin(), records.end(),
-                         [](const Record& one, const Record& two) { return one.name == two.name; });
-  if (twin != records.end())
+/// The rows of a table as records, sorted by their names, which stand in `name_column` and occur once each.
+template <class Read>
+auto read_by_name(const fs::path& file, std::string_view name_column, Read&& read)
+    -> result<std::vector<std::invoke_result_t<Read, row_reader&, std::size_t>>> {
+  auto table = csv_table::read(file);
+  if (!table) return std::move(table).error();
+  row_reader reader(*table);
+  std::vector<std::invoke_result_t<Read, row_reader&, std::size_t>> records;
+  std::set<std::string> names;
+  for (std::size_t row = 0; row < table->size() && !reader.why(); ++row) {
+    records.push_back(read(reader, row));
+    const auto& name = records.back().name;
+    reader.expect(!name.empty(), row, name_column, "a name");
+    reader.expect(names.insert(name).second, row, name_column, "a name that no row above has");
+  }
+  if (reader.why()) return *reader.why();
+  if (records.empty())
     return fail(kind::invalid, "bad_csv",
-                fmt::format("{}: the name \"{}\" occurs twice; expected one row each",
-                            file.string(), twin->name));
+                fmt::format("{}:2: column 1 is missing, as is the line; expected a row at least",
+                            file.string()));
+  std::sort(records.begin(), records.end(),
+            [](const auto& one, const auto& two) { return one.name < two.name; });
   return records;
 }
 
 result<std::vector<sched::demand>> read_pods(const fs::path& file) {
-  auto table = csv_table::read(file);
-  if (!table) return std::move(table).error();
-  row_reader reader(*table);
-  std::vector<sched::demand> pods;
-  for (std::size_t row = 0; row < table->size() && !reader.why(); ++row)
-    pods.push_back(reader.pod(row));
-  if (reader.why()) return *reader.why();
-  return sorted_by_name(std::move(pods), file);
+  return read_by_name(file, "name",
+                      [](row_reader& reader, std::size_t row) { return reader.pod(row); });
 }
 
 /// Whitespace-separated indices below `bound`.
@@ -63,23 +71,29 @@ result<std::vector<std::uint32_t>> read_indices(const fs::path& file, std::size_
       at = line.find_first_not_of(" \t\r", end);
     }
   }
+  if (indices.empty())
+    return fail(kind::invalid, "bad_order",
+                fmt::format("{}:1:1: empty; expected indices below {}", file.string(), bound));
   return indices;
 }
 
 result<std::vector<sched::node_spec>> by_rank(std::vector<sched::node_spec> nodes,
                                               const std::vector<std::uint32_t>& rank,
                                               const fs::path& file) {
+  const auto bad = [&](const std::string& what) {
+    return fail(kind::invalid, "bad_order",
+                fmt::format("{}:1: {}; expected each rank from 0 to {} once", file.string(), what,
+                            nodes.size() - 1));
+  };
+  if (rank.size() != nodes.size()) return bad(fmt::format("{} ranks", rank.size()));
   std::vector<std::optional<sched::node_spec>> placed(nodes.size());
-  for (std::size_t i = 0; i < rank.size() && i < nodes.size(); ++i)
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (placed[rank[i]]) return bad(fmt::format("number {} is {} again", i + 1, rank[i]));
     placed[rank[i]] = std::move(nodes[i]);
-  std::vector<sched::node_spec> ordered;
-  for (auto& one : placed) {
-    if (!one || rank.size() != nodes.size())
-      return fail(kind::invalid, "bad_order",
-                  fmt::format("{}:1: expected each rank from 0 to {} once", file.string(),
-                              nodes.size() - 1));
-    ordered.push_back(*std::move(one));
   }
+  std::vector<sched::node_spec> ordered;
+  for (auto& one : placed)
+    ordered.push_back(*std::move(one));
   return ordered;
 }
 
@@ -96,11 +110,7 @@ std::vector<std::uint32_t> shuffled_ranks(std::size_t count, std::uint64_t seed)
 
 result<std::vector<sched::node_spec>> read_nodes(const fs::path& dir) {
   const auto file = dir / "openb_node_list_gpu_node.csv";
-  auto table = csv_table::read(file);
-  if (!table) return std::move(table).error();
-  row_reader reader(*table);
-  std::vector<sched::node_spec> nodes;
-  for (std::size_t row = 0; row < table->size() && !reader.why(); ++row) {
+  return read_by_name(file, "sn", [](row_reader& reader, std::size_t row) {
     sched::node_spec spec;
     spec.name = reader.text(row, "sn");
     spec.cpu_milli = reader.integer(row, "cpu_milli", 0, quantity_max);
@@ -108,11 +118,8 @@ result<std::vector<sched::node_spec>> read_nodes(const fs::path& dir) {
     const auto devices = reader.integer(row, "gpu", 0, 64);
     spec.topology = base::uniform_topology(static_cast<std::size_t>(devices),
                                            std::string(reader.text(row, "model")), 0, 0);
-    reader.expect(!spec.name.empty(), row, "sn", "a name");
-    nodes.push_back(std::move(spec));
-  }
-  if (reader.why()) return *reader.why();
-  return sorted_by_name(std::move(nodes), file);
+    return spec;
+  });
 }
 
 result<loaded_trace> load_trace(const fs::path& dir,
