@@ -199,6 +199,7 @@ struct process_host::state {
   process_host_options options;
   base::unique_fd wake;
   process::supervisor_client* supervisor = nullptr;
+  std::mutex talking;  ///< while a control socket is read, written or closed; before `mutex`
   std::mutex mutex;
   std::function<void(replica_event)> sink;
   std::map<std::uint64_t, worker_pointer> living;  ///< by replica
@@ -231,6 +232,7 @@ void process_host::state::serve() {
       std::uint64_t count = 0;
       static_cast<void>(::read(wake.get(), &count, sizeof count));
     }
+    std::lock_guard talk(talking);
     for (std::size_t i = 0; i < open.size(); ++i) {
       if ((watched[i + 1].revents & POLLOUT) != 0) send_waiting(open[i]);
       if ((watched[i + 1].revents & (POLLIN | POLLHUP | POLLERR)) != 0) receive(open[i]);
@@ -280,7 +282,10 @@ void process_host::state::receive(const worker_pointer& from) {
 void process_host::state::heard(const worker_pointer& from, const process::from_worker& what) {
   replica_event event;
   event.replica = from->order.replica;
-  event.pid = from->pid;
+  {
+    std::lock_guard hold(mutex);
+    event.pid = from->pid;
+  }
   if (const auto* ready = std::get_if<process::worker_ready>(&what)) {
     {
       std::lock_guard hold(mutex);
@@ -308,7 +313,7 @@ void process_host::state::heard(const worker_pointer& from, const process::from_
 
 void process_host::state::ended(const worker_pointer& who, const error_info& why) {
   {
-    std::lock_guard hold(mutex);
+    std::scoped_lock hold(talking, mutex);
     if (who->ended) return;
     who->ended = true;
     who->death = sentence(why);
@@ -335,7 +340,10 @@ void process_host::state::ended(const worker_pointer& who, const error_info& why
 void process_host::state::died(const worker_pointer& who, const process::death& how) {
   const process::death_scene scene{who->title, who->page.get(), who->log.get()};
   // What it wrote before it died may still lie in its socket: its own reason is worth more than an exit code.
-  if (who->control) receive(who);
+  {
+    std::lock_guard talk(talking);
+    if (who->control) receive(who);
+  }
   bool loading = false;
   std::optional<error_info> unfit;
   {

@@ -18,6 +18,7 @@
 #include <optional>
 #include <set>
 #include <signal.h>
+#include <spawn.h>
 #include <string>
 #include <sys/wait.h>
 #include <thread>
@@ -140,16 +141,16 @@ TEST(promises, a_call_whose_client_is_killed_is_stopped) {
   ship_export("wait_for_stop");
   const temp_folder here;
   const auto file = here.path() / "seen";
-  const auto folder = rt().runtime_folder();
-  const pid_t client = ::fork();
-  if (client == 0) {
-    connect(folder).function<bool(std::string)>("p/wait_for_stop@prod")(file);
-    ::_exit(0);
-  }
+  pid_t client = -1;
+  const std::string folder = rt().runtime_folder();
+  const char* const argv[] = {WAITING_CLIENT, folder.c_str(), file.c_str(), nullptr};
+  ASSERT_EQ(
+      ::posix_spawn(&client, argv[0], nullptr, nullptr, const_cast<char* const*>(argv), environ),
+      0);
   EXPECT_TRUE(soon([&] { return !lines_of(file).empty(); })) << "the call never started";
   ::kill(client, SIGKILL);
   ::waitpid(client, nullptr, 0);
-  EXPECT_TRUE(soon([&] { return lines_of(file).size() == 2; })) << "the function never stopped";
+  ASSERT_TRUE(soon([&] { return lines_of(file).size() == 2; })) << "the function never stopped";
   EXPECT_EQ(lines_of(file).back(), "stopped");
 }
 

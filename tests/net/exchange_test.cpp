@@ -80,11 +80,11 @@ TEST_P(every_lane, uses_its_segments_again) {
 }
 
 TEST(ring_lane, sends_what_lies_in_shared_memory_without_a_copy_and_only_once) {
+  std::atomic<int> last{0};
   pair both;
   auto made = base::segment::create(1 << 20);
   ASSERT_TRUE(made);
   std::memset((*made)->writable(), 7, 1 << 20);
-  std::atomic<int> last{0};
   both.does.call = [&](served_link& from, message_view what) {
     last = std::to_integer<int>(what.externals[0].bytes.back());
     answer(from, what.header.call, {});
@@ -122,8 +122,8 @@ TEST(ring_lane, keeps_a_borrowed_payload_alive_after_the_call_and_after_the_link
 }
 
 TEST(ring_lane, announces_at_most_64_segments_and_goes_on_in_chunks) {
-  pair both;
   std::vector<base::external> held;
+  pair both;
   both.does.call = [&](served_link& from, message_view what) {
     both.does.note([&] {
       for (const auto& one : what.externals)
@@ -181,7 +181,6 @@ struct collecting : call_events {
 };
 
 TEST_P(every_lane, streams_items_in_order_under_back_pressure_large_ones_among_small) {
-  pair both(GetParam());
   constexpr int total = 1000;
   std::mutex mutex;
   std::condition_variable credited;
@@ -189,6 +188,7 @@ TEST_P(every_lane, streams_items_in_order_under_back_pressure_large_ones_among_s
   std::atomic<int> most_ahead{0};
   std::atomic<int> taken{0};
   std::thread producer;
+  pair both(GetParam());
   both.does.credit = [&](served_link&, std::uint64_t, std::uint32_t n) {
     const std::lock_guard lock(mutex);
     credit += n;
@@ -232,8 +232,8 @@ TEST_P(every_lane, streams_items_in_order_under_back_pressure_large_ones_among_s
 }
 
 TEST_P(every_lane, takes_the_callers_stream_under_back_pressure) {
-  pair both(GetParam());
   std::vector<std::string> got;
+  pair both(GetParam());
   both.does.call = [](served_link&, message_view) {};
   both.does.item = [&](served_link& from, message_view what) {
     got.push_back(text_of(what.body));
@@ -307,8 +307,8 @@ TEST_P(every_lane, ends_the_wait_at_the_deadline_and_tells_the_callee) {
 }
 
 TEST_P(every_lane, learns_at_the_deadline_that_a_call_still_arriving_will_never_start) {
-  pair both(GetParam());
   std::atomic<int> started{0};
+  pair both(GetParam());
   const auto echo = both.does.call;
   both.does.call = [&](served_link& from, message_view what) {
     ++started;
@@ -327,8 +327,8 @@ TEST_P(every_lane, learns_at_the_deadline_that_a_call_still_arriving_will_never_
 }
 
 TEST_P(every_lane, counts_a_deadline_from_the_first_piece_of_a_call) {
-  pair both(GetParam());
   std::atomic<std::uint32_t> left{0};
+  pair both(GetParam());
   both.does.call = [&](served_link& from, message_view what) {
     left = what.header.deadline_us;
     answer(from, what.header.call, {});
@@ -366,8 +366,8 @@ TEST_P(every_lane, takes_no_result_for_one_that_came_because_of_the_cancel) {
 }
 
 TEST_P(every_lane, forgets_a_late_answer_and_returns_its_credit) {
-  pair both(GetParam());
   std::vector<std::pair<std::shared_ptr<served_link>, std::uint64_t>> owed;
+  pair both(GetParam());
   both.does.call = [&](served_link& from, message_view what) {
     if (what.body.empty()) {
       both.does.note([&] { owed.emplace_back(from.shared_from_this(), what.header.call); });

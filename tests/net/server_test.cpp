@@ -54,10 +54,10 @@ bool await(const std::function<bool()>& holds) {
 }
 
 TEST(server, serves_others_and_hears_cancels_while_a_call_lasts) {
-  pair both;
   gate at;
-  hold(both, at);
   std::atomic<bool> ran_queued{false};
+  pair both;
+  hold(both, at);
   both.does.queued = [&] { ran_queued = true; };
   pending slow;
   begin_held(*both.link, slow);
@@ -96,8 +96,8 @@ TEST(server, takes_the_polling_over_and_back_many_times) {
 }
 
 TEST(server, publishes_a_batched_answer_although_the_next_call_lasts) {
-  pair both;
   gate at;
+  pair both;
   hold(both, at);
   pending first;
   pending slow;

@@ -238,8 +238,8 @@ class head {
       if (!asked("stubborn")) stop_.set_value();
     };
     client_ = supervisor_client::attach_inherited(std::move(events)).value();
-    facts_["incarnation"] = std::to_string(client_->greeting().incarnation);
-    facts_["earlier"] = std::to_string(client_->greeting().earlier.size());
+    add("incarnation", std::to_string(client_->greeting().incarnation));
+    add("earlier", std::to_string(client_->greeting().earlier.size()));
     start_workers();
     if (!asked("mute")) report();
     if (asked("asks-to-end")) client_->shut_down(300ms).value();
