@@ -147,6 +147,31 @@ TEST(fill, does_not_hang_on_the_scale_of_processors_or_the_names_of_models) {
     EXPECT_NEAR(scaled.at(column), plain.at(column), 0.2);
 }
 
+TEST(fill, leaves_processor_for_work_without_devices_where_all_other_work_is_shares) {
+  double gained = 0;
+  double failed_more_pct = 0;
+  for (const std::uint64_t seed : {42, 43, 44}) {
+    auto of = default_trace(seed);
+    std::erase_if(
+        of.pods, [](const demand& pod) { return pod.each.gpus > 0 && pod.each.gpu_milli == 1000; });
+    std::int64_t capacity = 0;
+    for (const auto& node : of.nodes)
+      capacity += 1000 * static_cast<std::int64_t>(node.topology.devices.size());
+    // As many shares to one without devices as there is other work to one in the published list.
+    const auto shares = of.pods;
+    for (const auto& pod : shares)
+      if (pod.each.gpus > 0) of.pods.push_back(pod);
+    of.arrivals = shuffled_arrivals(of.pods, capacity, seed);
+    const auto fill = replay(of, "fill", 1).value();
+    const auto fgd = replay(of, "fgd", 1).value();
+    gained += (fill.allocation_by_column().at(130) - fgd.allocation_by_column().at(130)) / 3;
+    failed_more_pct += 100.0 * (static_cast<double>(fill.failed.at("cpu")) - fgd.failed.at("cpu"))
+                       / (3.0 * fill.cpu_only_arrivals);
+  }
+  EXPECT_GE(gained, -0.05);
+  EXPECT_LE(failed_more_pct, 3.5);
+}
+
 class fill_on : public testing::TestWithParam<std::string> {};
 
 TEST_P(fill_on, places_at_least_what_fgd_places) {

@@ -15,6 +15,9 @@
 namespace berth::tools {
 namespace {
 
+/// Three hundred years: milliseconds are counted in 64 bits.
+constexpr std::int64_t until_s_max = 10'000'000'000;
+
 std::vector<std::string> split(const std::string& list) {
   std::vector<std::string> words;
   for (std::size_t start = 0; start <= list.size();) {
@@ -84,7 +87,8 @@ void add_simulate_options(CLI::App& command, simulate_words& into) {
   command
       .add_option("--until", into.until_s,
                   "Queue mode: the second at which the clock stops; without it all work is done")
-      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+      ->check(CLI::Range(std::int64_t{1}, until_s_max))
+      ->option_text("SECONDS");
   command.add_flag("--no-backfill", into.no_backfill,
                    "Queue mode: nothing starts behind what waits");
 }
