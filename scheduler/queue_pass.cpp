@@ -4,10 +4,11 @@
 
 #include <algorithm>
 #include <fmt/format.h>
+#include <unordered_set>
 
 namespace berth::sched {
 
-/// Whose turn it is. Each team's lines stand in the order of urgency and arrival; between teams the urgency of their
+/// Whose turn it is. Each team's lines stand in the order of urgency and arrival, the first of them last; between teams the urgency of their
 /// first lines decides, then what the teams used. A line leaves when it is blocked, or has no job left to start.
 class work_queue::turns {
  public:
@@ -15,11 +16,13 @@ class work_queue::turns {
     for (auto& [id, line] : queue.lines_) {
       if (line.hold == hold_state::held || line.waiting() == 0) continue;
       of_team_[line.team].push_back({std::min(queue.urgency(line), urgency_max), line.arrived, id});
+      standing_.insert(id);
     }
+    // The next one stands last, where it is cheap to take away.
     for (auto& [team, entries] : of_team_)
       std::sort(entries.begin(), entries.end(), [](const entry& a, const entry& b) {
-        if (a.urgency != b.urgency) return a.urgency > b.urgency;
-        return std::pair(a.arrived, a.id) < std::pair(b.arrived, b.id);
+        if (a.urgency != b.urgency) return a.urgency < b.urgency;
+        return std::pair(a.arrived, a.id) > std::pair(b.arrived, b.id);
       });
   }
 
@@ -36,8 +39,10 @@ class work_queue::turns {
 
   /// The line is blocked, or all its jobs have started.
   void leave(line_id id) {
-    for (auto& [team, entries] : of_team_)
-      std::erase_if(entries, [&](const entry& one) { return one.id == id; });
+    standing_.erase(id);
+    auto& entries = of_team_.at(queue_.lines_.at(id).team);
+    while (!entries.empty() && !standing_.contains(entries.back().id))
+      entries.pop_back();
   }
 
  private:
@@ -52,7 +57,7 @@ class work_queue::turns {
     team_id of = 0;
     for (const auto& [team, entries] : of_team_) {
       if (entries.empty()) continue;
-      const auto& one = entries.front();
+      const auto& one = entries.back();
       if (best == nullptr || goes_before(one, team, *best, of)) {
         best = &one;
         of = team;
@@ -71,17 +76,12 @@ class work_queue::turns {
   [[nodiscard]] std::optional<line_id> waiting_holder() const {
     if (!queue_.promise_) return std::nullopt;
     const auto id = queue_.promise_->job.line;
-    const auto found = queue_.lines_.find(id);
-    if (found == queue_.lines_.end()) return std::nullopt;
-    const auto& entries = of_team_.find(found->second.team);
-    if (entries == of_team_.end()) return std::nullopt;
-    const auto stands = std::any_of(entries->second.begin(), entries->second.end(),
-                                    [&](const entry& one) { return one.id == id; });
-    return stands ? std::optional(id) : std::nullopt;
+    return standing_.contains(id) ? std::optional(id) : std::nullopt;
   }
 
   work_queue& queue_;
   std::map<team_id, std::vector<entry>> of_team_;
+  std::unordered_set<line_id> standing_;
 };
 
 /// Priority, and one more for every stretch of ageing that has been waited.

@@ -23,17 +23,29 @@ std::vector<std::string> split(std::string_view line) {
   }
 }
 
+/// Text of a file that may be anything, fit for a terminal.
+std::string shown(std::string_view text) {
+  constexpr std::size_t bytes_shown = 60;
+  std::string safe(text.substr(0, bytes_shown));
+  std::replace_if(
+      safe.begin(), safe.end(), [](unsigned char c) { return c < 0x20 || c >= 0x7F; }, '?');
+  return text.size() > bytes_shown ? safe + "..." : safe;
+}
+
 }  // namespace
 
 result<csv_table> csv_table::read(const std::filesystem::path& file) {
   std::error_code ignored;
+  if (std::filesystem::is_directory(file, ignored))
+    return fail(kind::invalid, "no_file",
+                fmt::format("{}: is a folder; expected a file", file.string()));
   if (const auto bytes = std::filesystem::file_size(file, ignored); !ignored && bytes > bytes_max)
     return fail(kind::invalid, "too_large",
                 fmt::format("{}: {} bytes; at most {} are read", file.string(), bytes, bytes_max));
   std::ifstream in(file, std::ios::binary);
   if (!in)
     return fail(kind::missing, "no_file",
-                fmt::format("{}: cannot be opened; is it the folder of a trace?", file.string()));
+                fmt::format("{}: cannot be opened; is the path right?", file.string()));
   csv_table table;
   table.file_ = file.string();
   std::string line;
@@ -52,6 +64,10 @@ result<csv_table> csv_table::read(const std::filesystem::path& file) {
     return fail(kind::invalid, "bad_csv",
                 fmt::format("{}:1: column 1 is empty, as is the file; expected a header line",
                             table.file_));
+  if (table.lines_.empty())
+    return fail(kind::invalid, "bad_csv",
+                fmt::format("{}:2: column 1 is missing, as is the line; expected a row at least",
+                            table.file_));
   return table;
 }
 
@@ -59,7 +75,7 @@ std::optional<error_info> csv_table::wrong_with(std::size_t number,
                                                 const std::vector<std::string>& fields) const {
   const auto bad = [&](std::size_t column, const std::string& what) {
     const auto name =
-        column < header_.size() ? fmt::format(" (\"{}\")", header_[column]) : std::string();
+        column < header_.size() ? fmt::format(" (\"{}\")", shown(header_[column])) : std::string();
     return fail(kind::invalid, "bad_csv",
                 fmt::format("{}:{}: column {}{} {}", file_, number, column + 1, name, what));
   };
@@ -117,7 +133,7 @@ error_info csv_table::complaint(std::size_t row,
   return fail(
       kind::invalid, "bad_csv",
       fmt::format("{}:{}: column {} (\"{}\") is \"{}\"; expected {}", file_, lines_[row].number,
-                  column + 1, header_[column], text(row, column), expected));
+                  column + 1, shown(header_[column]), shown(text(row, column)), expected));
 }
 
 result<std::int64_t> csv_table::integer(std::size_t row,

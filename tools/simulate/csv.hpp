@@ -15,8 +15,8 @@ namespace berth::tools {
 
 class csv_table {
  public:
-  /// Reads a whole file. Errors: `missing` when it cannot be opened; `invalid` for an empty file, a quoted field, or a
-  /// line with another number of fields than the header. At most 256 MiB are read.
+  /// Reads a whole file. Errors: `missing` when it cannot be opened; `invalid` for a folder, a file without a row, a
+  /// quoted field, or a line with another number of fields than the header. At most 256 MiB are read.
   [[nodiscard]] static result<csv_table> read(const std::filesystem::path& file);
 
   [[nodiscard]] std::size_t size() const noexcept { return lines_.size(); }

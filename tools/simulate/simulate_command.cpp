@@ -109,6 +109,9 @@ result<void> run_simulate(const simulate_words& words,
                 "--workload names none; W stands for the file openb_pod_list_W.csv");
   if (words.queue || !words.arrivals.empty())
     return run_queue(words, *std::move(seeds), form, out, progress, std::move(stopped));
+  if (words.until_s > 0 || words.no_backfill)
+    return fail(kind::invalid, "bad_words",
+                "--until and --no-backfill are of the queue mode; add --queue or --arrivals FILE");
   if (words.trace.empty())
     return fail(kind::invalid, "no_trace",
                 "--trace DIR is missing; only --queue can do without, on made-up nodes");

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <fstream>
 #include <numeric>
 #include <optional>
@@ -34,10 +35,6 @@ auto read_by_name(const fs::path& file, std::string_view name_column, Read&& rea
     reader.expect(names.insert(name).second, row, name_column, "a name that no row above has");
   }
   if (reader.why()) return *reader.why();
-  if (records.empty())
-    return fail(kind::invalid, "bad_csv",
-                fmt::format("{}:2: column 1 is missing, as is the line; expected a row at least",
-                            file.string()));
   std::sort(records.begin(), records.end(),
             [](const auto& one, const auto& two) { return one.name < two.name; });
   return records;
@@ -97,6 +94,19 @@ result<std::vector<sched::node_spec>> by_rank(std::vector<sched::node_spec> node
   return ordered;
 }
 
+error_info no_such_workload(const fs::path& dir, std::string_view workload) {
+  constexpr std::string_view before = "openb_pod_list_";
+  std::set<std::string> there;
+  std::error_code ignored;
+  for (const auto& file : fs::directory_iterator(dir, ignored))
+    if (const auto name = file.path().stem().string();
+        name.starts_with(before) && file.path().extension() == ".csv")
+      there.insert(name.substr(before.size()));
+  return fail(kind::missing, "no_such_workload",
+              fmt::format("{}: there is no openb_pod_list_{}.csv; the workloads there are {}",
+                          dir.string(), workload, fmt::join(there, ", ")));
+}
+
 std::vector<std::uint32_t> shuffled_ranks(std::size_t count, std::uint64_t seed) {
   sched::random_source random(~seed);
   std::vector<std::uint32_t> rank(count);
@@ -129,6 +139,7 @@ result<loaded_trace> load_trace(const fs::path& dir,
   const auto list = fmt::format("openb_pod_list_{}", workload);
   auto nodes = read_nodes(dir);
   if (!nodes) return std::move(nodes).error();
+  if (!fs::exists(dir / (list + ".csv"))) return no_such_workload(dir, workload);
   auto pods = read_pods(dir / (list + ".csv"));
   if (!pods) return std::move(pods).error();
   loaded_trace made;
