@@ -314,16 +314,24 @@ TEST_P(every_lane, learns_at_the_deadline_that_a_call_still_arriving_will_never_
     ++started;
     echo(from, what);
   };
+  // Beside other load a call may have arrived before its caller waits: then it was started, and there is another try.
   constexpr std::size_t longer_than_a_millisecond = std::size_t{64} << 20;
-  pending slot;
-  auto open = both.link->begin(slot, header_of(frame_kind::call), longer_than_a_millisecond);
-  ASSERT_TRUE(open);
-  open.commit();
-  EXPECT_EQ(both.link->wait(slot, in(1ms), link::late::ask), completion::answered);
-  EXPECT_TRUE(slot.never_started());
+  int tries = 0;
+  bool caught = false;
+  while (!caught && tries < 20) {
+    ++tries;
+    pending slot;
+    auto open = both.link->begin(slot, header_of(frame_kind::call), longer_than_a_millisecond);
+    ASSERT_TRUE(open);
+    open.commit();
+    const auto how = both.link->wait(slot, in(1ms), link::late::ask);
+    caught = how == completion::answered && slot.never_started();
+    EXPECT_TRUE(caught || how == completion::timed_out);
+  }
+  EXPECT_TRUE(caught) << "no call was still arriving at its deadline";
   EXPECT_EQ(call(*both.link, std::string(1 << 20, 'x')).size(), std::size_t{1} << 20);
-  EXPECT_EQ(started, 1) << "the call that was too late was started";
-  EXPECT_EQ(both.link->in_flight(), 0U);
+  EXPECT_LE(started, tries) << "the call that was too late was started";
+  EXPECT_TRUE(soon([&] { return call(*both.link, "").empty() && both.link->in_flight() == 0; }));
 }
 
 TEST_P(every_lane, counts_a_deadline_from_the_first_piece_of_a_call) {

@@ -85,13 +85,6 @@ struct counting : call_events {
   void on_done(pending&) noexcept override { done.fetch_add(1); }
 };
 
-bool soon(const std::function<bool()>& holds) {
-  const auto limit = in(10s);
-  while (!holds())
-    if (base::steady::now() > limit) return false;
-  return true;
-}
-
 TEST_P(every_lane, drives_calls_nobody_waits_for) {
   pair both(GetParam());
   counting events;

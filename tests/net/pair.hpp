@@ -14,6 +14,7 @@
 #include <mutex>
 #include <string>
 #include <sys/socket.h>
+#include <thread>
 #include <vector>
 
 namespace berth::net::testing {
@@ -22,6 +23,16 @@ using namespace std::chrono_literals;
 
 inline base::time_point in(std::chrono::milliseconds span) {
   return base::after(span);
+}
+
+/// Looks again and again until `holds()`, for what has no event; false after ten seconds.
+inline bool soon(const std::function<bool()>& holds) {
+  const auto limit = in(10s);
+  while (!holds()) {
+    if (base::steady::now() > limit) return false;
+    std::this_thread::yield();
+  }
+  return true;
 }
 
 inline std::span<const std::byte> bytes_of(std::string_view text) {

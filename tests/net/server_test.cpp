@@ -44,15 +44,6 @@ void begin_held(net::link& link, pending& slot) {
   open.commit();
 }
 
-bool await(const std::function<bool()>& holds) {
-  const auto limit = in(10s);
-  while (!holds()) {
-    if (base::steady::now() > limit) return false;
-    std::this_thread::yield();
-  }
-  return true;
-}
-
 TEST(server, serves_others_and_hears_cancels_while_a_call_lasts) {
   gate at;
   std::atomic<bool> ran_queued{false};
@@ -61,7 +52,7 @@ TEST(server, serves_others_and_hears_cancels_while_a_call_lasts) {
   both.does.queued = [&] { ran_queued = true; };
   pending slow;
   begin_held(*both.link, slow);
-  ASSERT_TRUE(await([&] { return at.inside.load(); }));
+  ASSERT_TRUE(soon([&] { return at.inside.load(); }));
   const auto second = both.another(over::ring);
   for (int i = 0; i < 100; ++i)
     EXPECT_EQ(call(*second, "x"), "");
@@ -70,7 +61,7 @@ TEST(server, serves_others_and_hears_cancels_while_a_call_lasts) {
   EXPECT_FALSE(slow.done());
   at.opens.set_value();
   EXPECT_EQ(both.link->wait(slow, in(10s)), completion::answered);
-  EXPECT_TRUE(await([&] { return ran_queued.load(); }));
+  EXPECT_TRUE(soon([&] { return ran_queued.load(); }));
   for (int i = 0; i < 100; ++i)
     EXPECT_EQ(call(*both.link, "x"), "");
 }
@@ -173,7 +164,7 @@ TEST(server, fails_open_calls_when_it_stops) {
   both.does.call = [](served_link&, message_view) {};
   pending slot;
   both.link->begin(slot, call_header(), 0).commit();
-  EXPECT_TRUE(await([&] {
+  EXPECT_TRUE(soon([&] {
     const auto links = both.serves->links();  // listed just after the caller has been welcomed
     return !links.empty() && links[0]->statistics().frames_in == 1;
   }));
