@@ -93,7 +93,7 @@ fs::path program_folder(const environment& env) {
     const bool named = std::strchr(image.dli_fname, '/') == nullptr;
     const auto self = fs::canonical(named ? "/proc/self/exe" : image.dli_fname, why);
     if (!why) {
-      const auto beside = self.parent_path();
+      auto beside = self.parent_path();
       if (fs::exists(beside / "berthd", why)) return beside;
       return (beside.parent_path() / "bin");
     }

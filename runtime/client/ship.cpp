@@ -103,7 +103,7 @@ result<module::assembled> assemble_one(const ship_request& what,
   wish.symbol = symbol;
   wish.flags = made.flags;
   for (const auto& [name, text] : what.with)
-    wish.with.push_back(name + "=" + text);
+    wish.with.push_back(std::string(name).append("=").append(text));
   wish.files = what.files;
   wish.environment = what.variables;
   wish.secrets = what.secrets;

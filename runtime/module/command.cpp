@@ -147,7 +147,7 @@ std::string find_program(const std::string& name) {
   std::string_view rest = path ? path : "/usr/local/bin:/usr/bin:/bin";
   while (!rest.empty()) {
     const auto end = std::min(rest.find(':'), rest.size());
-    const auto candidate = std::string(rest.substr(0, end)) + '/' + name;
+    auto candidate = std::string(rest.substr(0, end)) + '/' + name;
     if (end != 0 && ::access(candidate.c_str(), X_OK) == 0) return candidate;
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }

@@ -153,10 +153,10 @@ void listener::state::listen_to_ports(bool yes) {
   accepting = yes;
   accepts_again = base::after(pause_without_descriptors);
   for (std::size_t i = 0; i < ports.size(); ++i) {
-    epoll_event how_{};
-    how_.events = EPOLLIN;
-    how_.data.u64 = i + 1;
-    ::epoll_ctl(polls.get(), yes ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, ports[i].socket.get(), &how_);
+    epoll_event watched{};
+    watched.events = EPOLLIN;
+    watched.data.u64 = i + 1;
+    ::epoll_ctl(polls.get(), yes ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, ports[i].socket.get(), &watched);
   }
 }
 
