@@ -30,6 +30,13 @@ inline void fetch_to_write(void* at) noexcept {
 #endif
 }
 
+/// `value`, in a register by itself: keeps the compiler from joining the load of a field with its neighbours'.
+template <class T>
+[[nodiscard]] inline T loaded_alone(T value) noexcept {
+  asm("" : "+r"(value));
+  return value;
+}
+
 /// The CPU this thread runs on, from memory the kernel keeps up to date (2 ns).
 [[nodiscard]] inline std::uint32_t current_cpu() noexcept {
   return static_cast<std::uint32_t>(::sched_getcpu());

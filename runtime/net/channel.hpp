@@ -72,8 +72,8 @@ class channel final : public std::enable_shared_from_this<channel> {
   /// What becomes of a frame that finds no room: `queue` it (beyond the limit the link ends: the peer does not read),
   /// `refuse` it (the caller waits and tries again), or `lose` it when the queue is half full (log lines).
   enum class when_full : std::uint8_t { queue, refuse, lose };
-  /// Opens one frame; sets size, externals and transfer flag of `header`. Empty: refused, lost, or the link has ended.
-  [[nodiscard]] reservation open(frame_header header,
+  /// Opens one frame under `header`, whose size, externals and transfer flag are not looked at. Empty: refused, lost, or the link has ended.
+  [[nodiscard]] reservation open(const frame_header& header,
                                  std::size_t body,
                                  std::span<const base::external> externals,
                                  when_full then);

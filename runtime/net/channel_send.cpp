@@ -89,16 +89,13 @@ channel::~channel() {
   lane_->hang_up();
 }
 
-reservation channel::open(frame_header header,
+reservation channel::open(const frame_header& header,
                           std::size_t body,
                           std::span<const base::external> externals,
                           when_full then) {
   if (ended() || forked()) return {};
-  header.externals = static_cast<std::uint16_t>(externals.size());
-  if (externals.empty() && body <= direct_max_) [[likely]] {
-    header.size = static_cast<std::uint32_t>(body);
+  if (externals.empty() && body <= direct_max_) [[likely]]
     return open_direct(header, body, then);
-  }
   if (body > message_bytes_max || externals.size() > externals_max) return {};
   return open_draft(header, body, externals, then);
 }
@@ -116,7 +113,7 @@ reservation channel::open_direct(const frame_header& header, std::size_t body, w
     at = outbox_.holds_back(header.call) ? nullptr : room();
   }
   if (at != nullptr) [[likely]] {
-    write_header(at, header);
+    write_header(at, header, static_cast<std::uint32_t>(body));
     open_bytes_ = bytes;
     open.channel_ = this;
     open.body_ = at + sizeof header;
@@ -127,8 +124,9 @@ reservation channel::open_direct(const frame_header& header, std::size_t body, w
   if (!allowed) return open;
   auto later = std::make_unique<draft>();
   later->header = header;
+  later->header.size = static_cast<std::uint32_t>(body);
   later->body = body;
-  later->frame = frame_of(header);
+  later->frame = frame_of(later->header);
   open.channel_ = this;
   open.body_ = later->frame.bytes.get() + sizeof header;
   open.draft_ = later.release();
@@ -161,6 +159,7 @@ reservation channel::open_draft(const frame_header& header,
   }
   auto one = std::make_unique<draft>();
   one->header = header;
+  one->header.externals = static_cast<std::uint16_t>(externals.size());
   one->body = body;
   one->places.reserve(externals.size());
   for (const auto& external : externals)
