@@ -85,11 +85,12 @@ inline void write_header(std::byte* to, const frame_header& what, std::uint32_t 
              | std::uint64_t{base::loaded_alone(what.flags)} << 40);
 }
 
-/// Frames lie at multiples of this in a ring, so that a pad header always fits.
-inline constexpr std::size_t frame_align = 32;
+/// Frames lie at multiples of this in a ring: a pad header always fits, and the frame of a small call is one cache line
+/// that crosses to the peer, never parts of two.
+inline constexpr std::size_t frame_align = 64;
 
 [[nodiscard]] constexpr std::size_t frame_bytes(std::size_t body) noexcept {
-  return sizeof(frame_header) + ((body + frame_align - 1) & ~(frame_align - 1));
+  return (sizeof(frame_header) + body + frame_align - 1) & ~(frame_align - 1);
 }
 
 /// Limits, demanded of every peer before anything is allocated.

@@ -70,7 +70,7 @@ void outbox::start_transfers(queued_frame& frame) {
 
 bool outbox::pump_transfers(lane& to) noexcept {
   bool moved = false;
-  const std::size_t chunk_max = (to.frame_max() - sizeof(frame_header)) & ~(frame_align - 1);
+  const std::size_t chunk_max = (to.frame_max() & ~(frame_align - 1)) - sizeof(frame_header);
   while (!moving_.empty() && frames_.empty() && to.has_room_for_bulk()) {
     auto& first = moving_.front();
     const auto rest = first.what.bytes.subspan(first.sent);
