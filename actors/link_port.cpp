@@ -51,13 +51,13 @@ void link_port::on_open(net::served_link& from) {
   links_.emplace(from.id(), from.shared_from_this());
 }
 
-void link_port::on_call(net::served_link& from, net::message_view what) {
+void link_port::on_call(net::served_link& from, const net::message_view& what) {
   fail(from.id(), what.header.call,
        berth::fail(kind::invalid, "no_calls_here",
                    "the head answers requests only; calls go to workers"));
 }
 
-void link_port::on_request(net::served_link& from, net::message_view what) {
+void link_port::on_request(net::served_link& from, const net::message_view& what) {
   const auto& peer = from.peer();
   std::lock_guard hold(head_mutex_);
   if (head_ == nullptr)

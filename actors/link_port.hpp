@@ -26,8 +26,8 @@ class link_port final : public control_port, public net::handler {
   void note(std::uint64_t connection, std::uint64_t call, std::string_view line) override;
 
   void on_open(net::served_link& from) override;
-  void on_call(net::served_link& from, net::message_view what) override;
-  void on_request(net::served_link& from, net::message_view what) override;
+  void on_call(net::served_link& from, const net::message_view& what) override;
+  void on_request(net::served_link& from, const net::message_view& what) override;
   void on_cancel(net::served_link& from, std::uint64_t call) override;
   void on_credit(net::served_link& from, std::uint64_t call, std::uint32_t n) override;
   void on_closed(net::served_link& from, const error_info& why) override;

@@ -199,13 +199,14 @@ class reservation {
   void set_call(std::uint64_t id) noexcept;
   void give_back() noexcept;
 
+  // Field by field, as they were just written: see `write_header`.
   void take(reservation& other) noexcept {
-    channel_ = std::exchange(other.channel_, nullptr);
-    body_ = std::exchange(other.body_, nullptr);
-    draft_ = std::exchange(other.draft_, nullptr);
-    undo_ = std::exchange(other.undo_, nullptr);
-    undo_on_ = other.undo_on_;
-    undo_what_ = other.undo_what_;
+    channel_ = base::loaded_alone(std::exchange(other.channel_, nullptr));
+    body_ = base::loaded_alone(std::exchange(other.body_, nullptr));
+    draft_ = base::loaded_alone(std::exchange(other.draft_, nullptr));
+    undo_ = base::loaded_alone(std::exchange(other.undo_, nullptr));
+    undo_on_ = base::loaded_alone(other.undo_on_);
+    undo_what_ = base::loaded_alone(other.undo_what_);
   }
 
   channel* channel_ = nullptr;

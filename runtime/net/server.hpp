@@ -71,12 +71,12 @@ class handler {
 
   virtual void on_open(served_link& /*from*/) {}
 
-  virtual void on_call(served_link& from, message_view what) = 0;
-  virtual void on_request(served_link& from, message_view what) = 0;
+  virtual void on_call(served_link& from, const message_view& what) = 0;
+  virtual void on_request(served_link& from, const message_view& what) = 0;
 
   virtual void on_cancel(served_link& /*from*/, std::uint64_t /*call*/) {}
 
-  virtual void on_item(served_link& /*from*/, message_view /*what*/) {}
+  virtual void on_item(served_link& /*from*/, const message_view& /*what*/) {}
 
   virtual void on_end(served_link& /*from*/, std::uint64_t /*call*/) {}
 

@@ -100,10 +100,10 @@ server::state::kept server::state::dispatch(served_link& from, arrival& what) {
   through.done(what);
   // An answer that nothing follows is published at once, without another turn of the send lock.
   through.expect_more(through.ready());
-  return hand_on(from, {what.header, {room.data(), what.header.size}, {}});
+  return hand_on(from, message_view{what.header, {room.data(), what.header.size}, {}});
 }
 
-server::state::kept server::state::hand_on(served_link& from, message_view what) {
+server::state::kept server::state::hand_on(served_link& from, const message_view& what) {
   const auto call = what.header.call;
   switch (what.header.kind) {
     case frame_kind::call:

@@ -98,7 +98,7 @@ struct server::state {
   [[nodiscard]] kept scan(const std::vector<link_ptr>& which, bool& progress);
   [[nodiscard]] kept serve(const link_ptr& from);
   [[nodiscard]] kept dispatch(served_link& from, arrival& what);
-  [[nodiscard]] kept hand_on(served_link& from, message_view what);
+  [[nodiscard]] kept hand_on(served_link& from, const message_view& what);
   [[nodiscard]] bool refuse_arriving(served_link& from, std::uint64_t call);
   template <class Act>
   [[nodiscard]] kept guarded(served_link* about, Act&& act);

@@ -124,7 +124,7 @@ void service::on_open(net::served_link& from) {
   links_.emplace(from.id(), from.shared_from_this());
 }
 
-void service::on_request(net::served_link& from, net::message_view what) {
+void service::on_request(net::served_link& from, const net::message_view& what) {
   if (!from.user) return;
   const auto asked = net::decode_bind_request(what.body);
   if (!asked) return send_failure(from, what.header.call, asked.error(), net::flag_not_started);
@@ -210,7 +210,7 @@ bool service::runs_inline(const method& what) const noexcept {
   return !slow_[index].load(std::memory_order_relaxed) && places_taken() == 0;
 }
 
-void service::on_call(net::served_link& from, net::message_view what) {
+void service::on_call(net::served_link& from, const net::message_view& what) {
   if (!from.user) return;
   auto& state = state_of(from);
   if (what.header.binding >= state.bindings.size())
@@ -428,7 +428,7 @@ void service::on_cancel(net::served_link& from, std::uint64_t call) {
                net::flag_not_started);
 }
 
-void service::on_item(net::served_link& from, net::message_view what) {
+void service::on_item(net::served_link& from, const net::message_view& what) {
   if (!from.user) return;
   const auto flow = state_of(from).flow_of(what.header.call);
   if (flow && !flow->put(kept(what)))

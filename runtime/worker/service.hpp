@@ -58,10 +58,10 @@ class service final : public net::handler {
   void stop();
 
   void on_open(net::served_link& from) override;
-  void on_call(net::served_link& from, net::message_view what) override;
-  void on_request(net::served_link& from, net::message_view what) override;
+  void on_call(net::served_link& from, const net::message_view& what) override;
+  void on_request(net::served_link& from, const net::message_view& what) override;
   void on_cancel(net::served_link& from, std::uint64_t call) override;
-  void on_item(net::served_link& from, net::message_view what) override;
+  void on_item(net::served_link& from, const net::message_view& what) override;
   void on_end(net::served_link& from, std::uint64_t call) override;
   void on_credit(net::served_link& from, std::uint64_t call, std::uint32_t n) override;
   void on_closed(net::served_link& from, const error_info& why) override;

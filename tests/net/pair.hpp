@@ -69,9 +69,9 @@ class scripted_handler : public handler {
   std::function<void(served_link&, std::uint64_t)> cancel = [](served_link&, std::uint64_t) {};
   std::function<void()> queued = [] {};
 
-  void on_call(served_link& from, message_view what) override { call(from, what); }
+  void on_call(served_link& from, const message_view& what) override { call(from, what); }
 
-  void on_request(served_link& from, message_view what) override {
+  void on_request(served_link& from, const message_view& what) override {
     auto open = from.begin(frame_kind::reply, what.header.call, what.body.size());
     if (!open) return;
     if (!what.body.empty()) std::memcpy(open.body(), what.body.data(), what.body.size());
@@ -83,7 +83,7 @@ class scripted_handler : public handler {
     cancel(from, id);
   }
 
-  void on_item(served_link& from, message_view what) override { item(from, what); }
+  void on_item(served_link& from, const message_view& what) override { item(from, what); }
 
   void on_end(served_link& from, std::uint64_t id) override { end(from, id); }
 

@@ -26,7 +26,7 @@ struct two {
 /// Adds two numbers; looks at the first and last byte of payloads.
 class adder final : public net::handler {
  public:
-  void on_call(net::served_link& from, net::message_view what) override {
+  void on_call(net::served_link& from, const net::message_view& what) override {
     two in{};
     if (what.body.size() == sizeof in) std::memcpy(&in, what.body.data(), sizeof in);
     double sum = in.a + in.b;
@@ -38,7 +38,7 @@ class adder final : public net::handler {
     open.commit(reservation::when::batched);
   }
 
-  void on_request(net::served_link&, net::message_view) override {}
+  void on_request(net::served_link&, const net::message_view&) override {}
 };
 
 /// A child that serves `links` sockets, and the links to it (made by whoever calls `link`).
