@@ -19,12 +19,6 @@ constexpr int own_frames_max = 64;  // handled in one look before the caller get
 constexpr std::chrono::seconds seat_belt{1};
 constexpr std::size_t bye_bytes_max = 512;
 
-struct transfer_head {
-  std::uint32_t transfer = 0;
-  std::uint32_t reserved = 0;
-  std::uint64_t size = 0;
-};
-
 bool is_own(frame_kind what) {
   switch (what) {
     case frame_kind::segment:

@@ -14,13 +14,6 @@ namespace {
 constexpr std::uint32_t batch_frames_max =
     16;  // docs/protocol.md, "Ring lane": batches of 16 to 32 are worth tenfold
 
-/// The body of a frame whose real body comes in chunks.
-struct transfer_head {
-  std::uint32_t transfer = 0;
-  std::uint32_t reserved = 0;
-  std::uint64_t size = 0;
-};
-
 queued_frame frame_of(const frame_header& header) {
   queued_frame frame;
   frame.size = frame_bytes(header.size);

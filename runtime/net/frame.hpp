@@ -68,6 +68,13 @@ struct frame_header {
 
 static_assert(sizeof(frame_header) == 32);
 
+/// The body of a frame whose real body comes in chunks (`flag_transfer`).
+struct transfer_head {
+  std::uint32_t transfer = 0;
+  std::uint32_t reserved = 0;
+  std::uint64_t size = 0;
+};
+
 /// A call with this deadline is too late: its callee does not start it.
 inline constexpr std::uint32_t deadline_passed_us = 1;
 
