@@ -262,10 +262,11 @@ bool socket_lane::send_bulk(const frame_header& header, std::span<const std::byt
 bool socket_lane::send_descriptor(const frame_header& header, int fd) noexcept {
   write_out();
   if (unpublished()) return false;
-  const auto bytes = std::as_bytes(std::span(&header, 1));
-  const long sent = send_with_fds(socket_.get(), bytes, std::span(&fd, 1));
+  std::array<std::byte, frame_bytes(0)> frame{};
+  write_header(frame.data(), header, 0);
+  const long sent = send_with_fds(socket_.get(), frame, std::span(&fd, 1));
   if (sent <= 0) return false;
-  keep_for_later(bytes.subspan(static_cast<std::size_t>(sent)));
+  keep_for_later(std::span<const std::byte>(frame).subspan(static_cast<std::size_t>(sent)));
   return true;
 }
 
