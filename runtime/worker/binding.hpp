@@ -6,13 +6,16 @@
 #include "runtime/worker/replica.hpp"
 #include "runtime/worker/running_call.hpp"
 
+#include <array>
+#include <atomic>
 #include <berth/error.hpp>
 #include <berth/shape.hpp>
+#include <bit>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace berth::worker {
@@ -36,12 +39,58 @@ struct binding {
 /// `invalid` (signature_mismatch; both printed).
 [[nodiscard]] result<binding> agree(const replica& serves, const net::bind_request& from);
 
-/// What a worker keeps of one link. Threads: `bindings` belongs to the link's handler functions (elements stay where
-/// they are); `flows` has a lock.
+/// The bindings of one link by number. Each stays where it is. Threads: any; a slow agreement may still be under way
+/// when another thread reads the link's next frames, so adding has a lock and finding sees whole bindings without one.
+class binding_list {
+ public:
+  static constexpr std::uint32_t size_max = 65536;
+
+  /// The number that calls will name; none when the link has too many.
+  [[nodiscard]] std::optional<std::uint32_t> add(binding one) {
+    const std::lock_guard lock(mutex_);
+    const auto number = size_.load(std::memory_order_relaxed);
+    if (number == size_max) return std::nullopt;
+    const auto at = place_of(number);
+    auto& block = blocks_[at.block];
+    if (block == nullptr) block = std::make_unique<binding[]>(first_block << at.block);
+    block[at.offset] = std::move(one);
+    size_.store(number + 1, std::memory_order_release);
+    return number;
+  }
+
+  /// Null when nothing was agreed on under this number. Cost: a nanosecond.
+  [[nodiscard]] const binding* find(std::uint32_t number) const noexcept {
+    if (number >= size_.load(std::memory_order_acquire)) return nullptr;
+    const auto at = place_of(number);
+    return &blocks_[at.block][at.offset];
+  }
+
+ private:
+  struct place {
+    std::uint32_t block;
+    std::uint32_t offset;
+  };
+
+  // Blocks of 16, 32, 64 … bindings, so that a link with few costs little.
+  static constexpr std::uint32_t first_block = 16;
+
+  static constexpr place place_of(std::uint32_t number) noexcept {
+    const auto shifted = number + first_block;
+    const auto block =
+        static_cast<std::uint32_t>(std::bit_width(shifted) - std::bit_width(first_block));
+    return {block, shifted - (first_block << block)};
+  }
+
+  std::mutex mutex_;
+  std::atomic<std::uint32_t> size_{0};
+  std::array<std::unique_ptr<binding[]>, 13> blocks_;  // up to number 16 · (2^13 − 1)
+};
+
+/// What a worker keeps of one link. `flows` has a lock.
 struct link_state {
   std::uint32_t ledger = 0;  ///< slot in the worker page
   caller_facts caller;
-  std::deque<binding> bindings;
+  binding_list bindings;
 
   [[nodiscard]] std::shared_ptr<item_flow> flow_of(std::uint64_t call) const {
     const std::lock_guard lock(mutex);

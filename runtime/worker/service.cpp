@@ -18,7 +18,6 @@ namespace {
 
 // A function that ran longer than this is worth a hand-off to a thread of its own (a wake-up costs 20 to 50 us).
 constexpr std::uint64_t hand_off_us = 100;
-constexpr std::size_t bindings_max = 65536;
 
 std::int64_t nanoseconds_of(base::time_point at) noexcept {
   return at == base::never ? 0 : std::chrono::nanoseconds(at.time_since_epoch()).count();
@@ -131,18 +130,18 @@ void service::on_request(net::served_link& from, const net::message_view& what) 
   auto made = agree(serves_, *asked);
   if (!made) return send_failure(from, what.header.call, made.error(), net::flag_not_started);
   auto& state = state_of(from);
-  if (state.bindings.size() >= bindings_max)
-    return send_failure(from, what.header.call,
-                        fail(kind::overloaded, "too_many_bindings", "this link has 65536 bindings"),
-                        net::flag_not_started);
   made->counter = page_.counter(counted_as(state.caller), asked->ref);
   net::bind_reply reply;
-  reply.binding = static_cast<std::uint32_t>(state.bindings.size());
   reply.link = from.id();
   reply.version = serves_.version;
   reply.signature = encode(made->what->shown());
   reply.idempotent = made->what->idempotent();
-  state.bindings.push_back(*std::move(made));
+  const auto number = state.bindings.add(*std::move(made));
+  if (!number)
+    return send_failure(from, what.header.call,
+                        fail(kind::overloaded, "too_many_bindings", "this link has 65536 bindings"),
+                        net::flag_not_started);
+  reply.binding = *number;
   const auto body = net::encode(reply);
   auto room = from.begin(net::frame_kind::reply, what.header.call, body.size());
   if (!room) return;
@@ -213,12 +212,13 @@ bool service::runs_inline(const method& what) const noexcept {
 void service::on_call(net::served_link& from, const net::message_view& what) {
   if (!from.user) return;
   auto& state = state_of(from);
-  if (what.header.binding >= state.bindings.size())
+  const binding* agreed = state.bindings.find(what.header.binding);
+  if (agreed == nullptr)
     return send_failure(from, what.header.call,
                         fail(kind::invalid, "no_such_binding",
                              "the call names a binding that was not agreed on this link"),
                         net::flag_not_started);
-  const binding& with = state.bindings[what.header.binding];
+  const binding& with = *agreed;
   if (what.header.deadline_us == net::deadline_passed_us) [[unlikely]]
     return send_failure(from, what.header.call, too_late(), net::flag_not_started);
   place* at = runs_inline(*with.what) ? take_place() : nullptr;
