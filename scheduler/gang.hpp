@@ -64,7 +64,7 @@ class gang_search {
   const inventory& nodes_;
   policy& by_;
   const demand& wanted_;
-  const plan_options& options_;
+  plan_options options_;
   occupancy at_;
   asked of_;
   cap_book caps_;

@@ -28,6 +28,7 @@ std::optional<expectation> run_until_start(work_queue& queue,
                                            line_id line,
                                            std::size_t events_max) {
   expectation found;
+  const auto horizon = now + expectation_ahead_max;
   for (std::size_t events = 0; events < events_max; ++events) {
     for (auto& one : queue.advance(now)) {
       if (one.what == act::started && one.job.line == line) {
@@ -39,7 +40,7 @@ std::optional<expectation> run_until_start(work_queue& queue,
     }
     const auto next = queue.wake();
     const auto view = queue.line(line);
-    if (!next || !view || view->hold == hold_state::held) return std::nullopt;
+    if (!next || *next > horizon || !view || view->hold == hold_state::held) return std::nullopt;
     // Reviews alone never end; without anything that ends by itself there is nothing to wait for.
     const auto jobs = queue.jobs();
     const bool something_ends = std::any_of(jobs.begin(), jobs.end(), [](const job_view& job) {

@@ -6,6 +6,7 @@
 #include "scheduler/queue.hpp"
 
 #include <berth/error.hpp>
+#include <chrono>
 #include <cstddef>
 #include <functional>
 #include <optional>
@@ -42,6 +43,8 @@ struct expectation {
 
 /// Events looked at before an expectation is given up.
 inline constexpr std::size_t expectation_events_max = 10'000;
+/// Nor further ahead than ten years: the guesses about work without a limit double for ever.
+inline constexpr std::chrono::hours expectation_ahead_max{10 * 365 * 24};
 
 /// Nothing when it is held, or when it waits for work that has no limit. Cost: a simulation until it starts.
 [[nodiscard]] std::optional<expectation> expected_start(

@@ -160,6 +160,21 @@ TEST_F(a_folder, malformed_orders_are_named_too) {
               HasSubstr(".seq:1:1: empty"));
 }
 
+TEST_F(a_folder, a_missing_workload_is_told_with_those_there_are) {
+  write_small_trace("name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,100,1,1,500\n");
+  const auto loaded = load_trace(dir_, "x", 42, arrival_order::shuffled);
+  EXPECT_EQ(loaded.error().kind, kind::missing);
+  EXPECT_THAT(loaded.error().message, HasSubstr("the workloads there are w"));
+}
+
+TEST_F(a_folder, what_is_no_text_is_shown_as_far_as_a_terminal_bears_it) {
+  const auto told = error_for("name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,\x1B[31m"
+                              + std::string(200, 'x') + ",1,0,0\n");
+  EXPECT_THAT(told, HasSubstr(":2: column 2"));
+  EXPECT_THAT(told, testing::Not(HasSubstr("\x1B")));
+  EXPECT_LT(told.size(), 300u);
+}
+
 TEST_F(a_folder, a_trace_without_devices_is_refused) {
   write("openb_node_list_gpu_node.csv", "sn,cpu_milli,memory_mib,gpu,model\na,8000,1000,0,none\n");
   write("openb_pod_list_w.csv", "name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,100,1,0,0\n");
@@ -209,6 +224,9 @@ TEST_F(a_folder, is_run_by_the_words_of_a_command_line) {
   words.trace.clear();
   EXPECT_THAT(run_simulate(words, report_form::table, out, progress).error().message,
               HasSubstr("--trace DIR"));
+  words.no_backfill = true;
+  EXPECT_THAT(run_simulate(words, report_form::table, out, progress).error().message,
+              HasSubstr("--no-backfill are of the queue mode"));
   words.queue = true;
   words.plot = "x.svg";
   EXPECT_EQ(run_simulate(words, report_form::table, out, progress).error().kind, kind::invalid);
