@@ -69,6 +69,7 @@ class handler {
  public:
   virtual ~handler() = default;
 
+  /// Before the link's first frame. Keeps all other links waiting: it must be quick.
   virtual void on_open(served_link& /*from*/) {}
 
   virtual void on_call(served_link& from, const message_view& what) = 0;

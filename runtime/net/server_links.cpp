@@ -217,7 +217,9 @@ server::state::kept server::state::open_link(std::unique_ptr<lane> over, const p
   links_.push_back(link);
   list_links();
   choose_hot();
-  return guarded(link.get(), [&] { does_.on_open(*link); });
+  // The turn stays here meanwhile: whoever took it could hand on frames of a link that is not open yet.
+  does_.on_open(*link);
+  return kept::turn;
 }
 
 server::state::kept server::state::close_ended() {
