@@ -303,7 +303,9 @@ void server::state::end_all() {
   const auto why = fail(kind::disconnected, "stopping", "the server is stopping");
   for (const auto& one : links_)
     one->self_->through->end(why, channel::tell::reason);
+  // They last until both threads have ended: the absent one may still be inside a handler for one of them.
   const auto all = std::exchange(links_, {});
+  graveyard_.insert(graveyard_.end(), all.begin(), all.end());
   hot_.clear();
   list_links();
   for (const auto& one : all)
