@@ -24,34 +24,47 @@ class async_pool;
 /// A call that is sent once, has no deadline and is answered by a result meets nobody on its way: until it is sent only
 /// its maker knows it, and the link itself decides between the answer and who lets go of it. So it takes no lock. All
 /// other ways take `mutex_`.
-class async_call_core final : public async_call, public net::call_events, public client::expiring {
+///
+/// A thousand calls under way are read from the outer caches. So what every call touches lies in four lines: the
+/// answering thread needs the first, and the slot's two; the maker the fourth as well.
+class alignas(64) async_call_core final : public async_call,
+                                          public net::call_events,
+                                          public client::expiring {
  public:
   async_call_core() : first_slot_(this) {}
 
-  void use(callee_ref to, const call_settings& how) {
+  /// Requires `forget`, or a new object. `shared` is null for a handle that refers to nothing.
+  void use(client::thread_calls* shared, const call_settings& how) {
     reset();
-    to_ = std::move(to);
-    how_ = how;
+    calls_ = shared;
+    if (how.bucket || how.watch != nullptr || how.patience != usual.patience) [[unlikely]] {
+      how_ = how;
+      has_settings_ = true;
+    }
+    clock_ = call_clock::starting(how);
   }
 
   std::byte* room(const codec::plan& plan) override {
-    if (auto fits = codec::check(plan); !fits) {
-      why_ = std::move(fits).error();
-      block_.resize(0);
-      refused_.resize(plan.bytes);
-      return refused_.data();
+    if (plan.bytes <= small_block_.size()) [[likely]] {
+      block_bytes_ = plan.bytes;
+      return small_block_.data();
     }
-    block_.resize(plan.bytes);
-    return block_.data();
+    return large_room(plan);
   }
 
   void start(std::vector<external> externals) override;
 
-  error_info* failed() noexcept override { return why_ ? &*why_ : nullptr; }
+  error_info* failed() noexcept override { return was_plain() || !why_ ? nullptr : &*why_; }
 
-  block_view reply() const noexcept override { return reply_; }
+  block_view reply() const noexcept override {
+    if (was_plain()) [[likely]]
+      return {first_slot_.answer().body.bytes(), {}};
+    return {last_slot().answer().body.bytes(), received_};
+  }
 
-  std::uint32_t version() const noexcept override { return over_.to ? over_.to->version : 0; }
+  std::uint32_t version() const noexcept override {
+    return over_ != nullptr && over_->to ? over_->to->version : 0;
+  }
 
   void cancel() noexcept override {
     end_early(fail(kind::cancelled, "cancelled", "the call was cancelled by its caller"));
@@ -59,6 +72,8 @@ class async_call_core final : public async_call, public net::call_events, public
 
  private:
   friend class async_pool;
+
+  static const call_settings usual;
 
   base::time_point expire() noexcept override;
 
@@ -74,19 +89,38 @@ class async_call_core final : public async_call, public net::call_events, public
         this);
   }
 
-  [[nodiscard]] error_info ran_late() const { return too_late(to_->ref(), {1, 0}); }
+  [[nodiscard]] callee& to() const noexcept { return calls_->of; }
+
+  [[nodiscard]] const call_settings& how() const noexcept { return has_settings_ ? how_ : usual; }
+
+  [[nodiscard]] error_info ran_late() const { return too_late(to().ref(), {1, 0}); }
 
   void on_done(net::pending& slot) noexcept override;
 
   void on_event(net::pending& /*slot*/, net::message& what) noexcept override {
-    watching::tell(how_.watch, what);
+    watching::tell(how().watch, what);
   }
 
   /// Nobody else can know of this call yet.
   [[nodiscard]] bool is_unknown() const noexcept { return timer_ == 0 && tally_.untouched(); }
 
+  /// What is rare has not been touched: it lies far away.
+  [[nodiscard]] bool was_plain() const noexcept { return !rare_.load(std::memory_order_relaxed); }
+
+  void no_longer_plain() noexcept { rare_.store(true, std::memory_order_relaxed); }
+
+  [[nodiscard]] const net::pending& last_slot() const noexcept {
+    return more_slots_.empty() ? first_slot_ : more_slots_.back();
+  }
+
+  [[nodiscard]] std::byte* block() noexcept {
+    return block_bytes_ <= small_block_.size() ? small_block_.data() : large_block_.data();
+  }
+
+  std::byte* large_room(const codec::plan& plan);
   void keep_payloads();
   void try_send();
+  [[nodiscard]] bool goes_the_usual_way() noexcept;
   [[nodiscard]] net::pending* next_slot(client::way over);
   enum class sent : std::uint8_t { yes, refused, ended_early };
   sent send_over(net::pending& slot);
@@ -98,30 +132,36 @@ class async_call_core final : public async_call, public net::call_events, public
   void end_early(error_info why, ender who = ender::anybody) noexcept;
   bool wait_here(std::chrono::steady_clock::time_point end) override;
   void destroy() noexcept override;
-  void forget();
+  void forget() noexcept;
+  void forget_rare() noexcept;
 
-  // The warm way's own, close together: a thousand calls under way are read from the outer caches.
-  callee_ref to_;
-  client::way over_;
+  // Warm.
+  client::thread_calls* calls_ = nullptr;  // holds the callee
   std::uint64_t timer_ = 0;
-  call_clock clock_;
+  alignas(64) net::pending first_slot_;
+  alignas(64) call_clock clock_;
   call_tally tally_;
   std::atomic<net::pending*> slot_{nullptr};  // under way, or null while a callback decides
-  bool asked_ = false;  // at the deadline, whether it had started; by the timer's thread
-  block_view reply_;
-  bytes block_;
-  net::pending first_slot_;
-  call_settings how_;
-  std::vector<external> externals_;
-  std::vector<external> received_;
+  const client::way* over_ = nullptr;         // what all calls share, or `own_way_`
+  std::uint32_t block_bytes_ = 0;
+  std::atomic<bool> rare_{false};  // something below was touched
+  bool has_settings_ = false;      // `how_` says something unusual
+  bool asked_ = false;             // at the deadline, whether it had started; by the timer's thread
+  alignas(8) std::array<std::byte, 80> small_block_;
 
   // Rare.
+  call_settings how_;
+  client::way own_way_;
+  bytes large_block_;
+  std::vector<external> externals_;
+  std::vector<external> received_;
   std::mutex mutex_;  // which slot is under way, and who ends the call
   std::deque<net::pending> more_slots_;
   std::optional<error_info> early_;
   std::optional<error_info> why_;
-  bytes refused_;
 };
+
+const call_settings async_call_core::usual;
 
 /// Calls that have ended wait here to be used again: a warm call allocates nothing. Each thread has some at hand, so
 /// that making and ending calls takes no lock; they come from the process's store and go back there by the half dozen.
@@ -141,8 +181,17 @@ class async_pool {
 
   void give_back(async_call_core* one) noexcept {
     one->forget();
+    if (one->calls_ != nullptr) one->calls_->ended(number_);
     if (count_ == at_hand_.size()) spill(count_ / 2);
     at_hand_[count_++] = one;
+  }
+
+  /// Counts one more call of this thread through `to`.
+  client::thread_calls* call_through(callee& to) {
+    if (calls_stamp_ != to.stamp()) [[unlikely]]
+      look_up(to);
+    calls_->begun();
+    return calls_;
   }
 
   constexpr async_pool() = default;
@@ -157,6 +206,8 @@ class async_pool {
 
     std::mutex mutex;
     std::vector<async_call_core*> free;
+    std::vector<std::uint32_t> free_numbers;
+    std::uint32_t numbers = 0;
   };
 
   static store& of_process() {
@@ -169,7 +220,10 @@ class async_pool {
     struct guard {
       async_pool* pool = nullptr;
 
-      ~guard() { pool->spill(pool->count_); }
+      ~guard() {
+        pool->spill(pool->count_);
+        pool->give_number_back();
+      }
     };
 
     thread_local guard mine;
@@ -196,8 +250,38 @@ class async_pool {
     }
   }
 
+  void look_up(callee& to) {
+    if (number_ == no_number) take_number();
+    calls_ = &to.calls_of(number_);
+    calls_stamp_ = calls_->stamp();
+  }
+
+  void take_number() {
+    auto& from = of_process();
+    const std::lock_guard lock(from.mutex);
+    if (from.free_numbers.empty()) {
+      number_ = from.numbers++;
+      return;
+    }
+    number_ = from.free_numbers.back();
+    from.free_numbers.pop_back();
+  }
+
+  void give_number_back() {
+    if (number_ == no_number) return;
+    auto& to = of_process();
+    const std::lock_guard lock(to.mutex);
+    to.free_numbers.push_back(std::exchange(number_, no_number));
+    calls_stamp_ = 0;
+  }
+
+  static constexpr std::uint32_t no_number = ~std::uint32_t{0};
+
   std::array<async_call_core*, 32> at_hand_{};
   std::size_t count_ = 0;
+  client::thread_calls* calls_ = nullptr;  // of the callee that was called last
+  std::uint64_t calls_stamp_ = 0;          // while its table has this stamp
+  std::uint32_t number_ = no_number;       // of this thread, among those that make calls
   bool emptied_at_end_ = false;
 };
 
@@ -205,34 +289,50 @@ void async_call_core::destroy() noexcept {
   async_pool::of_thread().give_back(this);
 }
 
-void async_call_core::forget() {
-  over_.to.reset();  // before the session that drives its link
-  to_.reset();
-  if (!externals_.empty()) externals_.clear();
-  if (!received_.empty()) received_.clear();
-  if (!more_slots_.empty()) more_slots_.clear();
-  early_.reset();
+void async_call_core::forget() noexcept {
+  if (!was_plain()) [[unlikely]]
+    forget_rare();
+  over_ = nullptr;
+  has_settings_ = false;
   asked_ = false;
-  why_.reset();
   slot_.store(nullptr, std::memory_order_relaxed);
-  reply_ = {};
   tally_ = {};
   timer_ = 0;
   first_slot_.forget_answer();
 }
 
+void async_call_core::forget_rare() noexcept {
+  rare_.store(false, std::memory_order_relaxed);
+  own_way_.to.reset();
+  large_block_.clear();
+  externals_.clear();
+  received_.clear();
+  more_slots_.clear();
+  early_.reset();
+  why_.reset();
+}
+
+std::byte* async_call_core::large_room(const codec::plan& plan) {
+  no_longer_plain();
+  auto fits = codec::check(plan);
+  if (!fits) why_ = std::move(fits).error();
+  block_bytes_ = fits ? static_cast<std::uint32_t>(plan.bytes) : 0;
+  large_block_.resize(plan.bytes);
+  return large_block_.data();
+}
+
 void async_call_core::start(std::vector<external> externals) {
   add_first_ref();
-  if (why_) [[unlikely]]
+  if (!was_plain() && why_) [[unlikely]]
     return end_with(std::exchange(why_, std::nullopt));
-  if (to_ == nullptr) [[unlikely]]
+  if (calls_ == nullptr) [[unlikely]]
     return end_with(fail(kind::invalid, "empty_handle",
                          "this handle refers to no function; get one from a client"));
   if (!externals.empty()) {
+    no_longer_plain();
     externals_ = std::move(externals);
     keep_payloads();
   }
-  clock_ = call_clock::starting(how_);
   if (clock_.end != base::never) timer_ = client::timers::of_process().add(clock_.end, *this);
   try_send();
 }
@@ -250,58 +350,71 @@ void async_call_core::keep_payloads() {
 /// Sends, or ends the call. May wait for a place in the callee's queue.
 void async_call_core::try_send() {
   for (;;) {
-    client::way over;
-    if (!to_->pick_open(how_.bucket, over)) {
-      auto found = to_->pick(how_.bucket, clock_.end);
-      if (!found) return end_with(no_way(std::move(found).error(), to_->ref(), clock_, tally_));
-      over = *std::move(found);
+    net::pending* slot = &first_slot_;
+    if (!goes_the_usual_way()) [[unlikely]] {
+      client::way over;
+      if (!to().pick_open(how().bucket, over)) {
+        auto found = to().pick(how().bucket, clock_.end);
+        if (!found) return end_with(no_way(std::move(found).error(), to().ref(), clock_, tally_));
+        over = *std::move(found);
+      }
+      slot = next_slot(std::move(over));
     }
-    net::pending* slot = next_slot(std::move(over));
     const auto how = slot != nullptr ? send_over(*slot) : sent::ended_early;
     if (how == sent::yes) [[likely]]
       return;
     if (how == sent::ended_early) return end_between();
     std::optional<error_info> why;
-    if (judge(*to_, over_, *slot, clock_, tally_, why) == verdict::failed)
+    if (judge(to(), *over_, *slot, clock_, tally_, why) == verdict::failed)
       return end_with(std::move(why));
   }
 }
 
+bool async_call_core::goes_the_usual_way() noexcept {
+  if (!is_unknown()) return false;
+  over_ = calls_->settled();
+  return over_ != nullptr;
+}
+
 /// Ended early while no try was under way.
 void async_call_core::end_between() {
-  if (early_->kind == kind::timed_out) return end_with(too_late(to_->ref(), tally_));
+  if (early_->kind == kind::timed_out) return end_with(too_late(to().ref(), tally_));
   end_with(early_);
 }
 
 /// The slot of the next attempt; null when the call was ended meanwhile.
 net::pending* async_call_core::next_slot(client::way over) {
-  if (is_unknown()) [[likely]] {
-    over_ = std::move(over);
-    return &first_slot_;
+  no_longer_plain();
+  std::unique_lock lock(mutex_, std::defer_lock);
+  if (!is_unknown()) {
+    lock.lock();
+    if (early_) return nullptr;
   }
-  const std::lock_guard lock(mutex_);
-  if (early_) return nullptr;
-  over_ = std::move(over);
+  own_way_ = std::move(over);
+  over_ = &own_way_;
   return tally_.untouched() ? &first_slot_ : &more_slots_.emplace_back(this);
 }
 
 async_call_core::sent async_call_core::send_over(net::pending& slot) {
-  auto& link = over_.to->link();
-  // What does not go straight into the lane may be lost, and tried elsewhere, before it was committed.
-  const bool straight = externals_.empty() && block_.size() <= link.body_bytes_direct();
-  const auto kept = straight ? nullptr : over_.to;
+  auto& link = over_->to->link();
+  const bool has_payloads = !was_plain() && !externals_.empty();
+  // What does not go straight into the lane may be lost, and tried elsewhere, before it was committed; a callback holds
+  // no handle.
+  const bool straight = is_unknown() && !has_payloads && block_bytes_ <= link.body_bytes_direct();
+  const auto kept = straight ? nullptr : over_->to;
   const bool alone = link.in_flight() == 0;
-  const auto header = header_for(over_, clock_);
-  auto room = externals_.empty() ? room_for(slot, over_, header, block_.size(), {}, how_, clock_)
-                                 : room_for(slot, over_, header, block_.size(),
-                                            for_lane(externals_), how_, clock_);
+  const auto header = header_for(*over_, clock_);
+  auto room =
+      room_for(slot, *over_, header, block_bytes_,
+               has_payloads ? for_lane(externals_) : std::vector<base::external>(), how(), clock_);
   if (!room) return sent::refused;
-  std::memcpy(room.body(), block_.data(), block_.size());
+  std::memcpy(room.body(), block(), block_bytes_);
   if (is_unknown()) [[likely]] {
     slot_.store(&slot, std::memory_order_release);
   } else {
     const std::lock_guard lock(mutex_);
-    if (early_) return sent::ended_early;  // the room is given back: it was not sent
+    if (!was_plain() && early_)
+      return sent::ended_early;  // the room is given back: it was not sent
     slot_.store(&slot, std::memory_order_release);
   }
   room.commit(alone ? net::reservation::when::now : net::reservation::when::batched);
@@ -320,8 +433,10 @@ void async_call_core::on_done(net::pending& slot) noexcept {
   }
   if (late) return end_on_reader(ran_late());  // told to stop at the deadline: its result is none
   if (plain) [[likely]] {
-    if (answer.header.externals != 0) received_ = from_lane(answer.externals);
-    reply_ = {answer.body.bytes(), received_};
+    if (answer.header.externals != 0) [[unlikely]] {
+      no_longer_plain();
+      received_ = from_lane(answer.externals);
+    }
     return end_on_reader(std::nullopt);
   }
   client::callbacks::of_process().post(
@@ -331,6 +446,7 @@ void async_call_core::on_done(net::pending& slot) noexcept {
 /// On a callback thread: decides what an end without a result means.
 void async_call_core::settle() {
   bool early = false;
+  no_longer_plain();
   {
     const std::lock_guard lock(mutex_);
     early = early_.has_value();
@@ -338,7 +454,7 @@ void async_call_core::settle() {
   if (early && early_->kind != kind::timed_out) return end_with(early_);
   auto& slot = more_slots_.empty() ? first_slot_ : more_slots_.back();
   std::optional<error_info> why;
-  if (judge(*to_, over_, slot, clock_, tally_, why) == verdict::failed)
+  if (judge(to(), *over_, slot, clock_, tally_, why) == verdict::failed)
     return end_with(std::move(why));
   tally_.tries = std::max(tally_.tries, 1u);
   try_send();
@@ -346,6 +462,7 @@ void async_call_core::settle() {
 
 /// The last step of every call.
 void async_call_core::end_with(std::optional<error_info> why, ender who) {
+  no_longer_plain();
   why_ = std::move(why);
   const auto timer = std::exchange(timer_, 0);
   if (timer != 0 && who != ender::timer) client::timers::of_process().take_back(timer);
@@ -356,8 +473,10 @@ void async_call_core::end_with(std::optional<error_info> why, ender who) {
 /// The same on a thread that reads links. What the call holds may be the last reference to that very link: it is let go
 /// of elsewhere.
 void async_call_core::end_on_reader(std::optional<error_info> why) {
-  if (why) [[unlikely]]
+  if (why) [[unlikely]] {
+    no_longer_plain();
     why_ = std::move(why);
+  }
   if (timer_ != 0) client::timers::of_process().take_back(std::exchange(timer_, 0));
   if (!complete_and_let_go()) [[likely]]
     return;
@@ -372,11 +491,12 @@ base::time_point async_call_core::expire() noexcept {
   // Stays while it is looked at: who ends the call takes this timer back first.
   auto* const slot = slot_.load(std::memory_order_acquire);
   if (slot == nullptr) {
+    no_longer_plain();
     early_ = ran_late();
     return base::never;
   }
   const bool first = !std::exchange(asked_, true);
-  const auto line = over_.to;
+  const auto line = over_->to;
   lock.unlock();
   if (!first) {
     end_early(ran_late(), ender::timer);
@@ -390,12 +510,13 @@ base::time_point async_call_core::expire() noexcept {
 void async_call_core::end_early(error_info why, ender who) noexcept {
   std::unique_lock lock(mutex_);
   if (done() || early_) return;
+  no_longer_plain();
   auto* slot = slot_.load(std::memory_order_acquire);
   if (slot == nullptr) {
     early_ = std::move(why);
     return;
   }
-  const auto line = over_.to;
+  const auto line = over_->to;
   early_ = why;
   lock.unlock();
   line->link().abandon(*slot);
@@ -411,7 +532,7 @@ bool async_call_core::wait_here(std::chrono::steady_clock::time_point end) {
     {
       const std::lock_guard lock(mutex_);
       slot = slot_.load(std::memory_order_acquire);
-      line = over_.to;
+      if (slot != nullptr) line = over_->to;
     }
     if (slot == nullptr || slot->done()) return sleep_until(end);
     line->link().flush();
@@ -426,9 +547,10 @@ bool async_call_core::wait_here(std::chrono::steady_clock::time_point end) {
 
 async_call::~async_call() = default;
 
-pending_ref<async_call> async_call::make(callee_ref to, const call_settings& how) {
-  auto* core = async_pool::of_thread().take();
-  core->use(std::move(to), how);
+pending_ref<async_call> async_call::make(const callee_ref& to, const call_settings& how) {
+  auto& pool = async_pool::of_thread();
+  auto* core = pool.take();
+  core->use(to != nullptr ? pool.call_through(*to) : nullptr, how);
   return pending_ref<async_call>(core);
 }
 

@@ -1,6 +1,7 @@
 #include "runtime/client/callee.hpp"
 
 #include "runtime/base/bucket.hpp"
+#include "runtime/client/callbacks.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -40,6 +41,8 @@ namespace {
 constexpr auto activation_max = std::chrono::seconds(10);
 // Between two questions to the head about a route that has not changed yet; a push ends it earlier.
 constexpr auto ask_again_after = std::chrono::milliseconds(5);
+// Between two looks at the calls of a callee without handles: grows up to this.
+constexpr auto look_again_max = std::chrono::milliseconds(64);
 
 error_info after_fork() {
   return fail(kind::invalid, "forked",
@@ -69,7 +72,7 @@ result<std::shared_ptr<callee>> callee::bind(std::shared_ptr<client::session> of
                                              std::string signature) {
   if (of->generation() != base::fork_generation()) return after_fork();
   std::shared_ptr<callee> made(
-      new callee(std::move(of), std::move(ref), std::move(method), std::move(signature)));
+      new callee(std::move(of), std::move(ref), std::move(method), std::move(signature)), &retire);
   client::verbs::resolve what;
   what.ref = made->ref_;
   what.follow = true;
@@ -98,6 +101,64 @@ net::bind_request callee::request_for(const table& from) const {
   return {ref_, from.tag_slot, method_, signature_};
 }
 
+// ---- the calls under way
+
+way callee::only_way(std::uint64_t& stamp) {
+  way only;
+  const std::lock_guard lock(table_lock_);
+  stamp = stamp_.load(std::memory_order_relaxed);
+  if (table_.versions.size() != 1 || table_.versions[0].lines.size() != 1) return only;
+  only.revision = table_.revision;
+  only.flags = table_.pinned ? net::flag_pinned : 0;
+  const auto& one = table_.versions[0].lines[0];
+  if (one->open())
+    only.to = one;
+  else
+    stamp = 0;
+  return only;
+}
+
+client::thread_calls& callee::calls_of(std::uint32_t thread) {
+  std::uint64_t stamp = 0;
+  way only = only_way(stamp);
+  const std::lock_guard lock(calls_mutex_);
+  std::erase_if(former_calls_, [](const auto& one) { return !one->any(); });
+  if (calls_.size() <= thread) calls_.resize(thread + 1);
+  auto& mine = calls_[thread];
+  if (mine && mine->stamp_ != stamp && mine->any()) former_calls_.push_back(std::move(mine));
+  if (!mine) mine = std::make_unique<client::thread_calls>(*this, thread);
+  if (mine->stamp_ == stamp && mine->over_.to != nullptr) return *mine;  // calls may be on it
+  mine->stamp_ = stamp;
+  mine->over_ = std::move(only);
+  return *mine;
+}
+
+bool callee::calls_under_way() {
+  const std::lock_guard lock(calls_mutex_);
+  const auto any = [](const auto& one) { return one && one->any(); };
+  return std::any_of(calls_.begin(), calls_.end(), any)
+         || std::any_of(former_calls_.begin(), former_calls_.end(), any);
+}
+
+void callee::retire(callee* whose) noexcept {
+  if (!whose->calls_under_way()) {
+    delete whose;
+    return;
+  }
+  // In a child of fork() nobody is there to end them.
+  if (whose->session_->generation() == base::fork_generation())
+    client::timers::of_process().add(base::after(whose->look_again_), *whose);
+}
+
+base::time_point callee::expire() noexcept {
+  if (calls_under_way()) {
+    look_again_ = std::min(look_again_ * 2, look_again_max);
+    return base::after(look_again_);
+  }
+  client::callbacks::of_process().post([](void* self) { delete static_cast<callee*>(self); }, this);
+  return base::never;
+}
+
 // ---- the table
 
 result<void> callee::apply(const client::verbs::route& route) {
@@ -123,9 +184,11 @@ result<void> callee::apply(const client::verbs::route& route) {
       lines.push_back(known ? known : std::make_shared<line>(replica, version));
     }
   }
+  static std::atomic<std::uint64_t> stamps{0};
   {
     const std::lock_guard reads(table_lock_);
     std::swap(table_, next);
+    stamp_.store(stamps.fetch_add(1, std::memory_order_relaxed) + 1, std::memory_order_release);
   }
   ++generation_;
   changed_.notify_all();

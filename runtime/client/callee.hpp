@@ -5,18 +5,24 @@
 #include "runtime/base/spin_lock.hpp"
 #include "runtime/client/bucket_map.hpp"
 #include "runtime/client/session.hpp"
+#include "runtime/client/timers.hpp"
 #include "runtime/client/verbs.hpp"
 #include "runtime/net/frame.hpp"
 
 #include <atomic>
 #include <berth/call.hpp>
 #include <berth/error.hpp>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
+
+namespace berth::detail {
+class callee;
+}
 
 namespace berth::client {
 
@@ -65,11 +71,63 @@ struct way {
   std::uint8_t flags = 0;  ///< `flag_pinned`
 };
 
+/// What the asynchronous calls of one thread through one callee have in common: their way, while all go the same one,
+/// and their count. A callee outlives its calls, and they hold no reference for it: whoever lets go of the last handle
+/// looks at these counts (`callee::retire`). Each has one writer, so that a warm call counts without locked
+/// instructions.
+class thread_calls {
+ public:
+  thread_calls(detail::callee& of, std::uint32_t thread) noexcept : of(of), thread_(thread) {}
+
+  detail::callee& of;
+
+  // By the thread.
+  void begun() noexcept { add_one(begun_); }
+
+  /// Of the callee's table when this was last looked up; 0: look again.
+  [[nodiscard]] std::uint64_t stamp() const noexcept { return stamp_; }
+
+  /// The way of all calls; null when each must pick its own.
+  [[nodiscard]] const way* settled() const noexcept {
+    return over_.to != nullptr && !over_.to->given_up() ? &over_ : nullptr;
+  }
+
+  /// A call is over and touches neither this nor its way again; by thread `thread`.
+  void ended(std::uint32_t thread) noexcept {
+    if (thread == thread_)
+      add_one(ended_);
+    else
+      ended_elsewhere_.fetch_add(1, std::memory_order_release);
+  }
+
+  /// Calls are under way. Exact once none begins any more; before, for the thread itself.
+  [[nodiscard]] bool any() const noexcept {
+    return ended_.load(std::memory_order_acquire) + ended_elsewhere_.load(std::memory_order_acquire)
+           != begun_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  friend class detail::callee;
+
+  static void add_one(std::atomic<std::uint64_t>& to) noexcept {
+    to.store(to.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+
+  const std::uint32_t thread_;
+  std::uint64_t stamp_ = 0;
+  way over_;
+  std::atomic<std::uint64_t> begun_{0};
+  std::atomic<std::uint64_t> ended_{0};
+  std::atomic<std::uint64_t> ended_elsewhere_{0};
+};
+
 }  // namespace berth::client
 
 namespace berth::detail {
 
-class callee final : public client::route_follower, public std::enable_shared_from_this<callee> {
+class callee final : public client::route_follower,
+                     private client::expiring,
+                     public std::enable_shared_from_this<callee> {
  public:
   ~callee() override;
   callee(const callee&) = delete;
@@ -100,6 +158,15 @@ class callee final : public client::route_follower, public std::enable_shared_fr
 
   void on_route(const client::verbs::route& route) override;
 
+  /// Changes with the table; no other callee ever has the same.
+  [[nodiscard]] std::uint64_t stamp() const noexcept {
+    return stamp_.load(std::memory_order_acquire);
+  }
+
+  /// What the asynchronous calls of a thread have in common from now on, until `stamp` changes. `thread` is a small
+  /// number, of one thread at a time. Whoever asks holds a handle. Cost: two locks.
+  [[nodiscard]] client::thread_calls& calls_of(std::uint32_t thread);
+
  private:
   struct version_lines {
     std::uint32_t version = 0;
@@ -125,6 +192,13 @@ class callee final : public client::route_follower, public std::enable_shared_fr
   /// Under the table's lock.
   [[nodiscard]] const std::shared_ptr<client::line>* choose(const version_lines& among);
   [[nodiscard]] bool way_now(const std::optional<std::uint32_t>& bucket, client::way& to);
+  /// The way of all calls, when they go the same one and it is open. `stamp` is the table's, or 0: it will be open soon.
+  [[nodiscard]] client::way only_way(std::uint64_t& stamp);
+
+  /// The end of the last handle: at once, or when the calls under way have ended.
+  static void retire(callee* whose) noexcept;
+  [[nodiscard]] bool calls_under_way();
+  base::time_point expire() noexcept override;
 
   const std::shared_ptr<client::session> session_;
   const std::string ref_;
@@ -141,6 +215,14 @@ class callee final : public client::route_follower, public std::enable_shared_fr
   table table_;
   std::uint64_t generation_ = 0;  // of the table
   std::uint32_t turn_ = 0;
+  std::atomic<std::uint64_t> stamp_{0};  // of the table, in the process
+
+  std::mutex calls_mutex_;
+  std::vector<std::unique_ptr<client::thread_calls>> calls_;  // by thread
+  std::vector<std::unique_ptr<client::thread_calls>>
+      former_calls_;  // by ways that were left, not all ended
+  std::chrono::milliseconds look_again_{
+      1};  // whether they have ended, once the last handle is gone
 };
 
 }  // namespace berth::detail

@@ -90,6 +90,8 @@ class pending {
   /// The final frame; valid when `how()` is `answered`.
   [[nodiscard]] message& answer() noexcept { return answer_; }
 
+  [[nodiscard]] const message& answer() const noexcept { return answer_; }
+
   /// Why the link ended the call; valid when `how()` is `refused`, `timed_out` or `lost`.
   [[nodiscard]] const error_info& error() const noexcept { return *error_; }
 
@@ -122,7 +124,7 @@ class pending {
   /// Lets go of what the answer holds. For a slot that is done and will be used again.
   void forget_answer() noexcept {
     answer_.body.clear();
-    if (!answer_.externals.empty()) answer_.externals.clear();
+    if (answer_.header.externals != 0) answer_.externals.clear();  // they lie far away
   }
 
  private:

@@ -119,7 +119,8 @@ class BERTH_API sync_call {
 class BERTH_API async_call : public pending {
  public:
   /// A call about to be made. Errors are the call's outcome.
-  [[nodiscard]] static pending_ref<async_call> make(callee_ref to, const call_settings& how);
+  /// The handle that holds `to` must stay until `start` has returned.
+  [[nodiscard]] static pending_ref<async_call> make(const callee_ref& to, const call_settings& how);
 
   /// Room for the arguments' block; kept by the call.
   [[nodiscard]] virtual std::byte* room(const codec::plan& plan) = 0;

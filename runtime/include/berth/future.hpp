@@ -42,7 +42,9 @@ class BERTH_API pending {
   }
 
   /// Returns once done; a remote call's waiter reads its link meanwhile.
-  void wait() { (void)wait_until(std::chrono::steady_clock::time_point::max()); }
+  void wait() {
+    if (!done()) (void)wait_until(std::chrono::steady_clock::time_point::max());
+  }
 
   /// False when `end` came first. On a callback thread another one takes over its queue meanwhile.
   bool wait_until(std::chrono::steady_clock::time_point end);
