@@ -25,8 +25,8 @@ class async_pool;
 /// its maker knows it, and the link itself decides between the answer and who lets go of it. So it takes no lock. All
 /// other ways take `mutex_`.
 ///
-/// A thousand calls under way are read from the outer caches. So what every call touches lies in four lines: the
-/// answering thread needs the first, and the slot's two; the maker the fourth as well.
+/// A thousand calls under way are read from the outer caches. So what every call touches lies in four lines: who answers
+/// and who takes the answer need the first and the slot's two, its maker the fourth as well.
 class alignas(64) async_call_core final : public async_call,
                                           public net::call_events,
                                           public client::expiring {
@@ -102,7 +102,7 @@ class alignas(64) async_call_core final : public async_call,
   }
 
   /// Nobody else can know of this call yet.
-  [[nodiscard]] bool is_unknown() const noexcept { return timer_ == 0 && tally_.untouched(); }
+  [[nodiscard]] bool is_unknown() const noexcept { return !has_timer_ && tally_.untouched(); }
 
   /// What is rare has not been touched: it lies far away.
   [[nodiscard]] bool was_plain() const noexcept { return !rare_.load(std::memory_order_relaxed); }
@@ -137,19 +137,20 @@ class alignas(64) async_call_core final : public async_call,
 
   // Warm.
   client::thread_calls* calls_ = nullptr;  // holds the callee
-  std::uint64_t timer_ = 0;
+  std::uint32_t block_bytes_ = 0;
+  std::atomic<bool> rare_{false};  // something below was touched
+  bool has_timer_ = false;
+  bool has_settings_ = false;  // `how_` says something unusual
+  bool asked_ = false;         // at the deadline, whether it had started; by the timer's thread
   alignas(64) net::pending first_slot_;
   alignas(64) call_clock clock_;
   call_tally tally_;
   std::atomic<net::pending*> slot_{nullptr};  // under way, or null while a callback decides
   const client::way* over_ = nullptr;         // what all calls share, or `own_way_`
-  std::uint32_t block_bytes_ = 0;
-  std::atomic<bool> rare_{false};  // something below was touched
-  bool has_settings_ = false;      // `how_` says something unusual
-  bool asked_ = false;             // at the deadline, whether it had started; by the timer's thread
   alignas(8) std::array<std::byte, 80> small_block_;
 
   // Rare.
+  std::uint64_t timer_ = 0;
   call_settings how_;
   client::way own_way_;
   bytes large_block_;
@@ -297,7 +298,7 @@ void async_call_core::forget() noexcept {
   asked_ = false;
   slot_.store(nullptr, std::memory_order_relaxed);
   tally_ = {};
-  timer_ = 0;
+  has_timer_ = false;
   first_slot_.forget_answer();
 }
 
@@ -333,7 +334,10 @@ void async_call_core::start(std::vector<external> externals) {
     externals_ = std::move(externals);
     keep_payloads();
   }
-  if (clock_.end != base::never) timer_ = client::timers::of_process().add(clock_.end, *this);
+  if (clock_.end != base::never) {
+    has_timer_ = true;
+    timer_ = client::timers::of_process().add(clock_.end, *this);
+  }
   try_send();
 }
 
@@ -400,7 +404,9 @@ async_call_core::sent async_call_core::send_over(net::pending& slot) {
   const bool has_payloads = !was_plain() && !externals_.empty();
   // What does not go straight into the lane may be lost, and tried elsewhere, before it was committed; a callback holds
   // no handle.
-  const bool straight = is_unknown() && !has_payloads && block_bytes_ <= link.body_bytes_direct();
+  const bool is_small = block_bytes_ <= small_block_.size();
+  const bool straight =
+      is_unknown() && !has_payloads && (is_small || block_bytes_ <= link.body_bytes_direct());
   const auto kept = straight ? nullptr : over_->to;
   const bool alone = link.in_flight() == 0;
   const auto header = header_for(*over_, clock_);
@@ -426,7 +432,7 @@ void async_call_core::on_done(net::pending& slot) noexcept {
   const bool answered = slot.how() == net::completion::answered;
   const bool plain = answered && answer.header.kind == net::frame_kind::result;
   bool late = false;
-  if (timer_ != 0 || !plain) {
+  if (has_timer_ || !plain) {
     const std::lock_guard lock(mutex_);
     slot_.store(nullptr, std::memory_order_relaxed);
     late = asked_ && answered && !slot.never_started();
@@ -464,8 +470,8 @@ void async_call_core::settle() {
 void async_call_core::end_with(std::optional<error_info> why, ender who) {
   no_longer_plain();
   why_ = std::move(why);
-  const auto timer = std::exchange(timer_, 0);
-  if (timer != 0 && who != ender::timer) client::timers::of_process().take_back(timer);
+  if (std::exchange(has_timer_, false) && who != ender::timer)
+    client::timers::of_process().take_back(timer_);
   complete();
   release();
 }
@@ -477,7 +483,7 @@ void async_call_core::end_on_reader(std::optional<error_info> why) {
     no_longer_plain();
     why_ = std::move(why);
   }
-  if (timer_ != 0) client::timers::of_process().take_back(std::exchange(timer_, 0));
+  if (std::exchange(has_timer_, false)) client::timers::of_process().take_back(timer_);
   if (!complete_and_let_go()) [[likely]]
     return;
   client::callbacks::of_process().post(

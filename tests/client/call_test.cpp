@@ -8,6 +8,8 @@
 #include <cmath>
 #include <gtest/gtest.h>
 #include <map>
+#include <memory>
+#include <optional>
 #include <random>
 #include <semaphore>
 #include <string>
@@ -304,6 +306,25 @@ TEST(call, many_threads_share_one_handle) {
     one.join();
   EXPECT_EQ(wrong, 0);
   EXPECT_EQ(served.page->finished(), 8000u);
+}
+
+TEST(call, whose_handle_is_gone_goes_on_and_its_session_ends_after_it) {
+  const replica_here served("wait_inside");
+  std::optional<session_to> here(served);
+  const std::weak_ptr<client::session> session = here->session;
+  auto kept = here->function<int(int)>().async(1);
+  static_cast<void>(here->function<int(int)>().async(2));
+  for (int i = 0; i < 2; ++i) {
+    entered.acquire();
+    if (i == 0) here.reset();
+    EXPECT_FALSE(session.expired()) << "the session ended while a call was under way";
+    may_leave.release();
+  }
+  EXPECT_EQ(kept.get(), 1);
+  const auto end = std::chrono::steady_clock::now() + 5s;
+  while (!session.expired() && std::chrono::steady_clock::now() < end)
+    std::this_thread::yield();
+  EXPECT_TRUE(session.expired()) << "the session outlives its last call";
 }
 
 TEST(call, a_thousand_futures_under_way) {
