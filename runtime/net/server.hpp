@@ -64,12 +64,13 @@ class served_link : public std::enable_shared_from_this<served_link> {
 
 /// What the owner of a server does with what arrives. All functions run on the polling thread of the moment (see
 /// above: it changes, but never are two inside for one link, except that `on_call` may still run on the old thread when
-/// the new one reads on). They must not throw. A view is valid until the function returns.
+/// the new one reads on). All but `on_request`, `on_call` and `on_closed` keep other links waiting and must be quick; so must `on_call`
+/// when the caller will send items (`flag_items_in`). They must not throw. A view is valid until the function returns.
 class handler {
  public:
   virtual ~handler() = default;
 
-  /// Before the link's first frame. Keeps all other links waiting: it must be quick.
+  /// Before the link's first frame.
   virtual void on_open(served_link& /*from*/) {}
 
   virtual void on_call(served_link& from, const message_view& what) = 0;

@@ -103,22 +103,30 @@ server::state::kept server::state::dispatch(served_link& from, arrival& what) {
   return hand_on(from, message_view{what.header, {room.data(), what.header.size}, {}});
 }
 
+// What must not be overtaken by the next frame keeps the turn: a stream's call would lose its first items, and those their
+// order.
 server::state::kept server::state::hand_on(served_link& from, const message_view& what) {
   const auto call = what.header.call;
   switch (what.header.kind) {
     case frame_kind::call:
-      return guarded(&from, [&] { does_.on_call(from, what); });
+      if ((what.header.flags & flag_items_in) == 0) [[likely]]
+        return guarded(&from, [&] { does_.on_call(from, what); });
+      does_.on_call(from, what);
+      return kept::turn;
     case frame_kind::request:
       return guarded(&from, [&] { does_.on_request(from, what); });
     case frame_kind::item:
-      return guarded(&from, [&] { does_.on_item(from, what); });
+      does_.on_item(from, what);
+      return kept::turn;
     case frame_kind::end:
-      return guarded(&from, [&] { does_.on_end(from, call); });
+      does_.on_end(from, call);
+      return kept::turn;
     case frame_kind::cancel:
-      if (refuse_arriving(from, call)) return kept::turn;
-      return guarded(&from, [&] { does_.on_cancel(from, call); });
+      if (!refuse_arriving(from, call)) does_.on_cancel(from, call);
+      return kept::turn;
     case frame_kind::credit:
-      return guarded(&from, [&] { does_.on_credit(from, call, what.header.binding); });
+      does_.on_credit(from, call, what.header.binding);
+      return kept::turn;
     default:
       from.self_->through->end(unexpected(), channel::tell::reason);
       return kept::turn;

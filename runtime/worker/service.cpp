@@ -221,7 +221,8 @@ void service::on_call(net::served_link& from, const net::message_view& what) {
   const binding& with = *agreed;
   if (what.header.deadline_us == net::deadline_passed_us) [[unlikely]]
     return send_failure(from, what.header.call, too_late(), net::flag_not_started);
-  place* at = runs_inline(*with.what) ? take_place() : nullptr;
+  const bool brings_items = (what.header.flags & net::flag_items_in) != 0;
+  place* at = !brings_items && runs_inline(*with.what) ? take_place() : nullptr;
   if (at == nullptr) return enqueue(from, with, what);
   const view_of_body arguments(what.body, what.externals);
   const auto deadline = what.header.deadline_us == 0

@@ -66,6 +66,38 @@ TEST(server, serves_others_and_hears_cancels_while_a_call_lasts) {
     EXPECT_EQ(call(*both.link, "x"), "");
 }
 
+TEST(server, hands_on_a_streams_items_in_order_and_never_before_its_call) {
+  std::vector<std::string> seen;
+  const auto slowly =
+      [&](const std::string& what) {  // longer than the spare waits with taking over
+        const auto until = in(4ms);
+        while (base::steady::now() < until)
+          base::relax();
+        seen.push_back(what);
+      };
+  pair both;
+  both.does.call = [&](served_link&, message_view) { slowly("call"); };
+  both.does.item = [&](served_link&, message_view what) { slowly(text_of(what.body)); };
+  both.does.end = [&](served_link& from, std::uint64_t id) { answer(from, id, {}); };
+  auto header = call_header();
+  header.flags = flag_items_in;
+  pending slot;
+  auto open = both.link->begin(slot, header, 0);
+  ASSERT_TRUE(open);
+  open.commit();
+  std::vector<std::string> expected{"call"};
+  for (int i = 0; i < 20; ++i) {
+    expected.push_back(std::to_string(i));
+    auto item = both.link->begin_item(slot, expected.back().size(), {}, in(10s), nullptr);
+    ASSERT_TRUE(item);
+    std::memcpy(item.body(), expected.back().data(), expected.back().size());
+    item.commit();
+  }
+  both.link->end_items(slot);
+  EXPECT_EQ(both.link->wait(slot, in(10s)), completion::answered);
+  EXPECT_EQ(seen, expected);
+}
+
 TEST(server, takes_the_polling_over_and_back_many_times) {
   pair both;
   both.does.call = [&](served_link& from, message_view what) {
