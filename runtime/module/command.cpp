@@ -62,14 +62,14 @@ class output_reader {
 
 enum class read_end { output_ended, stopped, too_late };
 
-// Reads until the last holder of the pipe closed it.
+// Reads until the last holder of the pipe closed it; no longer than until `end`, however much there is to read.
 read_end read_all(int from, int stopped, clock::time_point end, output_reader& to) {
   std::array<char, 16384> buffer;
   for (;;) {
     std::array<pollfd, 2> ready{{{from, POLLIN, 0}, {stopped, POLLIN, 0}}};
     const int n = ::poll(ready.data(), ready.size(), left_ms(end));
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return read_end::too_late;
+    if (n <= 0 || clock::now() >= end) return read_end::too_late;
     if (ready[1].revents != 0) return read_end::stopped;
     const auto got = ::read(from, buffer.data(), buffer.size());
     if (got < 0 && errno == EINTR) continue;

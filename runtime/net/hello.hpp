@@ -11,7 +11,7 @@
 namespace berth::net {
 
 /// Both ends must speak the same; grows when an old peer would misread frames.
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
 /// This build's version, for error texts and `berth status`.
 inline constexpr const char* berth_version = "0.1.0";
 

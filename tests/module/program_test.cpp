@@ -19,6 +19,12 @@ TEST(program, is_its_own_worker_and_tells_functions_of_one_name_apart) {
   EXPECT_EQ(ran.exit_code, 0);
 }
 
+TEST(command, that_never_stops_writing_ends_with_its_time) {
+  const auto ran = run({{find_program("yes")}, {}, {}}, {}, std::chrono::seconds(1));
+  ASSERT_FALSE(ran.has_value());
+  EXPECT_EQ(ran.error().kind, kind::timed_out);
+}
+
 TEST(program, of_another_build_is_missing_and_says_so) {
   const auto place = place_of(detail::sent_thunk<&only_here>()).value();
   EXPECT_EQ(sent_export(place.build_id, place.offset).value()->functions[0].parameter_count, 1u);
